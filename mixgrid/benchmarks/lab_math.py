@@ -1,0 +1,32 @@
+"""lab.math's grader: the number after the first `####` equals the reference's.
+
+    grade("14 + 7 = 21\\n21 - 3 = 18\\n#### 18", "... #### 18") -> True
+
+Strict, as GSM8K's own rule: no marker, no point, whatever else the answer says.
+"""
+
+import re
+
+from mixgrid.benchmarks import Benchmark
+
+_NUMBER = re.compile(r"####\s*(-?\d{1,30})(?![\d.,])")
+
+
+def grade(answer: str, reference: str) -> bool:
+    """True if both name a number and it is the same integer; the answer ends where a next user turn begins."""
+    found, expected = _final_number(answer.split("USER:")[0]), _final_number(reference)
+    return found is not None and found == expected
+
+
+def _final_number(text: str) -> int | None:
+    marker = text.find("####")
+    match = _NUMBER.match(text, marker) if marker >= 0 else None
+    return int(match[1]) if match else None
+
+
+BENCHMARK = Benchmark(
+    name="lab.math",
+    data="lab.math",
+    grade=lambda answer, reference: {"correct": grade(answer, reference)},
+    max_new_tokens=96,
+)

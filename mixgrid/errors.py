@@ -1,0 +1,58 @@
+"""Every error that mixgrid raises on purpose, drawn as a tree.
+
+    MixgridError
+    ├── InputError            the user's input is wrong: the command ends with status 2
+    │   ├── StudyError        a study file or a command-line choice
+    │   ├── SourceError       a dataset that cannot be read or is not what was declared
+    │   └── AnswersError      a row of answers given to `mixgrid grade`
+    ├── IdentityError         a value without a stable form was about to enter a key
+    ├── StoreError            the store cannot be read or written
+    │   └── DamagedArtifact   a file is not what its record says; it is made again, never used
+    └── StepError             a step failed; the rest of the grid goes on
+
+A message says what was wrong, the value, what is allowed and what to do.
+"""
+
+
+class MixgridError(Exception):
+    """Base of all errors that mixgrid raises on purpose."""
+
+
+class InputError(MixgridError):
+    """The user's input is wrong; the command line ends with status 2 and no traceback."""
+
+
+class StudyError(InputError):
+    """A study file, or a choice made on the command line, is wrong."""
+
+
+class SourceError(InputError):
+    """A dataset cannot be read, or is not what was declared."""
+
+
+class AnswersError(InputError):
+    """A row of answers given to `mixgrid grade` cannot be graded."""
+
+
+class IdentityError(MixgridError):
+    """A value without a stable form was about to enter a key."""
+
+
+class StoreError(MixgridError):
+    """The store cannot be read or written."""
+
+
+class DamagedArtifact(StoreError):
+    """A file is missing or differs from its record.
+
+    `folder` is the artifact's, such as `sft/lab.small+lab.math_1-0123456789abcdef`.
+    """
+
+    def __init__(self, folder: str, detail: str) -> None:
+        super().__init__(f"{folder}: {detail}; it will be made again")
+        self.folder = folder
+        self.detail = detail
+
+
+class StepError(MixgridError):
+    """A step failed; what depends on it cannot run, the rest of the grid goes on."""

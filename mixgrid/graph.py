@@ -1,0 +1,178 @@
+"""From cells to steps: the graph that all cells of a study share.
+
+graph = Graph(study, lock)
+graph.final(cell)          -> the sft step of the cell's last stage; equal trainings are one object
+graph.scores(checkpoint)   -> its score steps, one a benchmark of each ability
+"""
+
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from functools import cached_property
+
+from mixgrid.benchmarks import load_benchmarks
+from mixgrid.cells import Cell
+from mixgrid.errors import StudyError
+from mixgrid.pins import Lock, PinnedModel, PinnedSource, pin_model, pin_source
+from mixgrid.step import Step
+from mixgrid.steps.answer import AnswerSettings, answer
+from mixgrid.steps.base import base
+from mixgrid.steps.download import download
+from mixgrid.steps.mix import mix
+from mixgrid.steps.score import ScoreSettings, score
+from mixgrid.steps.sft import SftSettings, sft
+from mixgrid.steps.subsample import SubsampleSettings, subsample, subset_size
+from mixgrid.steps.tokenize import TokenizeSettings, tokenize
+from mixgrid.steps.tokenizer import tokenizer
+from mixgrid.strategies import Stage, Stages
+from mixgrid.study import BenchmarkChoice, SourceChoice, Study
+
+
+class Graph:
+    """Builds each step once. `steps` holds all of them by key, inputs before what needs them."""
+
+    def __init__(self, study: Study, lock: Lock) -> None:
+        self.study = study
+        self.lock = lock
+        self.steps: dict[str, Step] = {}
+        self._built: dict[object, Step] = {}
+
+    @cached_property
+    def sources(self) -> dict[str, PinnedSource]:
+        """Each ability's source, pinned."""
+        return {name: pin_source(ability.source, self.lock) for name, ability in self.study.abilities.items()}
+
+    @cached_property
+    def models(self) -> dict[str, PinnedModel]:
+        """Each model, pinned."""
+        study = self.study
+        return {
+            m.name: pin_model(m, template=study.template, base_seed=study.base_seed, lock=self.lock)
+            for m in study.models
+        }
+
+    @cached_property
+    def benchmarks(self) -> list[tuple[str, BenchmarkChoice]]:
+        """(ability, benchmark) pairs in the study's order."""
+        return [(name, choice) for name, ability in self.study.abilities.items() for choice in ability.benchmarks]
+
+    def base(self, model: str) -> Step:
+        """A model's base checkpoint."""
+        pinned = self.models[model]
+        return self._once(
+            ("base", model),
+            lambda: base(pinned.base, tokenizer=self._tokenizer(model), label=model, runtime=pinned.runtime),
+        )
+
+    def chain(self, cell: Cell) -> list[Step]:
+        """The sft steps of a cell, one a stage."""
+        return [self._stage(cell, cell.stages[: i + 1]) for i in range(len(cell.stages))]
+
+    def scores(self, checkpoint: Step, model: str) -> Iterator[tuple[str, str, Step]]:
+        """(ability, benchmark, score step) of one checkpoint."""
+        for ability, choice in self.benchmarks:
+            benchmark = load_benchmarks()[choice.name]
+            data = self._data(ability, choice)
+            template = self.models[model].template
+            settings = AnswerSettings(benchmark=choice.name, template=template)
+            if benchmark.generates:
+                limit = choice.max_new_tokens or benchmark.max_new_tokens
+                settings = settings.model_copy(update={"items": choice.items, "max_new_tokens": limit})
+            asked = data if benchmark.generates else self._tokenized(ability, model)
+            answers = self._add(answer(settings, checkpoint=checkpoint, data=asked))
+            grading = ScoreSettings(benchmark=choice.name, grader_version=benchmark.grader_version)
+            yield ability, choice.name, self._add(score(grading, answers=answers, data=data))
+
+    def mixture_examples(self, stage: Stage) -> int | None:
+        """How many examples a stage's mixture has; None where a source's size is not known yet."""
+        sizes = [(k, self.sources[ability].rows) for ability, k in stage.items()]
+        return None if any(n is None for _, n in sizes) else sum(subset_size(k, n or 0) for k, n in sizes)
+
+    def _stage(self, cell: Cell, stages: Stages) -> Step:
+        key = (cell.model, cell.seed, tuple(tuple(sorted(stage.items())) for stage in stages))
+        return self._once(("sft", key), lambda: self._new_stage(cell, stages))
+
+    def _new_stage(self, cell: Cell, stages: Stages) -> Step:
+        parent = self.base(cell.model) if len(stages) == 1 else self._stage(cell, stages[:-1])
+        mixture = self._mixture(stages[-1])
+        tokenized = {self._download(a).key: self._tokenized(a, cell.model) for a in stages[-1]}
+        subsamples = mixture.inputs["subsamples"]
+        assert not isinstance(subsamples, Step)
+        return sft(
+            SftSettings(recipe=self.study.recipe, seed=cell.seed),
+            parent=parent,
+            mixture=mixture,
+            tokenized=[tokenized[str(s.input_keys["rows"])] for s in subsamples],
+            stage=len(stages),
+        )
+
+    def _mixture(self, stage: Stage) -> Step:
+        return self._once(
+            ("mix", tuple(sorted(stage.items()))), lambda: mix(self._subset(a, k) for a, k in stage.items())
+        )
+
+    def _subset(self, ability: str, k: Fraction) -> Step:
+        rows = self.sources[ability].rows
+        if rows is not None and subset_size(k, rows) == 0:
+            raise StudyError(
+                f"study {self.study.name}: {k} of {ability}'s {rows} rows is less than one row; use a proportion of at "
+                f"least 1/{rows}"
+            )
+        settings = SubsampleSettings(proportion=k, seed=self.study.subset_seed)
+        return self._once(("subsample", ability, k), lambda: subsample(settings, rows=self._download(ability)))
+
+    def _download(self, ability: str) -> Step:
+        pinned = self.sources[ability]
+        return self._once(("download", ability), lambda: download(pinned.settings, pinned.runtime))
+
+    def _tokenizer(self, model: str) -> Step:
+        pinned = self.models[model]
+        trained = pinned.tokenizer.vocabulary_size is not None
+        sources = [self._download(ability) for ability in self.study.abilities] if trained else []
+        label = f"bpe-{pinned.tokenizer.vocabulary_size}" if trained else model
+        return self._once(
+            ("tokenizer", model), lambda: tokenizer(pinned.tokenizer, sources, label=label, runtime=pinned.runtime)
+        )
+
+    def _tokenized(self, ability: str, model: str) -> Step:
+        settings = TokenizeSettings(template=self.models[model].template, max_length=self.study.max_length)
+        return self._once(
+            ("tokenize", ability, model),
+            lambda: tokenize(settings, rows=self._download(ability), tokenizer=self._tokenizer(model)),
+        )
+
+    def _data(self, ability: str, choice: BenchmarkChoice) -> Step:
+        benchmark = load_benchmarks()[choice.name]
+        own = self.sources[ability]
+        if benchmark.data in (None, own.settings.source) and choice.path is None:
+            if not own.settings.held_out:
+                raise StudyError(
+                    f"study {self.study.name}: {choice.name} asks held-out rows of {ability}'s source, which keeps none; "
+                    "set `held_out` there, such as held_out: 200"
+                )
+            return self._download(ability)
+        pinned = self.benchmark_data(choice)
+        return self._once(("data", choice.name, choice.path), lambda: download(pinned.settings, pinned.runtime))
+
+    def benchmark_data(self, choice: BenchmarkChoice) -> PinnedSource:
+        """The pinned data of a benchmark that has data of its own."""
+        name = load_benchmarks()[choice.name].data
+        return pin_source(SourceChoice(name=name, path=choice.path, rows=choice.rows), self.lock)
+
+    def unpinned(self) -> list[str]:
+        """What must be looked up before anything can run: hub names, and sentences for what cannot be."""
+        benchmarks = load_benchmarks()
+        data = [
+            self.benchmark_data(choice)
+            for ability, choice in self.benchmarks
+            if benchmarks[choice.name].data not in (None, self.sources[ability].settings.source)
+        ]
+        found = [p.unpinned for p in (*self.sources.values(), *self.models.values(), *data) if p.unpinned]
+        return list(dict.fromkeys(found))
+
+    def _once(self, name: object, build: Callable[[], Step]) -> Step:
+        if name not in self._built:
+            self._built[name] = self._add(build())
+        return self._built[name]
+
+    def _add(self, step: Step) -> Step:
+        return self.steps.setdefault(step.key, step)

@@ -1,0 +1,101 @@
+"""Models and tokenizers: made, loaded and saved in Hugging Face format.
+
+model = new_llama(LlamaShape(hidden_size=64, ...), tokenizer=tokenizer, seed=0)
+save_checkpoint(folder, model, tokenizer)      # transformers loads the folder
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mixgrid.artifact import Artifact
+from mixgrid.errors import InputError
+from mixgrid.study import LlamaShape
+
+SPECIAL_TOKENS = ("<pad>", "<s>", "</s>")
+_kept: dict[str, Any] = {}
+"""The checkpoint that this process answered with last: several benchmarks ask the same one."""
+
+
+def train_tokenizer(texts: Iterator[str], *, vocabulary_size: int) -> Any:
+    """A byte-level BPE with single digits and the tokens <pad>, <s> and </s>; each text starts with <s>."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary_size,
+        special_tokens=list(SPECIAL_TOKENS),
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer=trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", bos_token="<s>", eos_token="</s>")
+
+
+def load_tokenizer(source: str | Path | None, *, revision: str | None = None) -> Any:
+    """A tokenizer from a folder or the hub. Raises InputError when it has no end token."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(str(source), revision=revision)
+    if tokenizer.eos_token_id is None or not tokenizer.is_fast:
+        raise InputError(f"tokenizer {source}: mixgrid needs a fast tokenizer with an end token; this one lacks it")
+    return tokenizer
+
+
+def new_llama(shape: LlamaShape, *, tokenizer: Any, seed: int) -> Any:
+    """A LLaMA with random weights in fp32; the same seed gives the same weights. Input and output embeddings are tied."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=shape.hidden_size,
+        intermediate_size=shape.intermediate_size,
+        num_hidden_layers=shape.layers,
+        num_attention_heads=shape.heads,
+        max_position_embeddings=4096,
+        tie_word_embeddings=True,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    torch.manual_seed(seed)
+    return LlamaForCausalLM(config).float()
+
+
+def load_model(source: str | Path | None, *, revision: str | None = None) -> Any:
+    """A causal language model in fp32 from a folder or the hub."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    return AutoModelForCausalLM.from_pretrained(str(source), revision=revision, dtype=torch.float32)
+
+
+def save_checkpoint(folder: Path, model: Any, tokenizer: Any) -> None:
+    """Weights (safetensors), configuration and tokenizer, as transformers loads them."""
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def loaded_checkpoint(checkpoint: Artifact) -> tuple[Any, Any]:
+    """Model (in eval mode, on this process's device) and tokenizer of a checkpoint; the last one is kept."""
+    folder = checkpoint.local_folder()
+    if checkpoint.record.key not in _kept:
+        _kept.clear()
+        _kept[checkpoint.record.key] = (load_model(folder).eval().to(device()), load_tokenizer(folder))
+    model, tokenizer = _kept[checkpoint.record.key]
+    return model, tokenizer
+
+
+def device() -> str:
+    """The device that this process computes on: MIXGRID_DEVICE, else cuda where there is one, else cpu."""
+    import torch
+
+    return os.environ.get("MIXGRID_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")

@@ -1,0 +1,139 @@
+"""Pins: what a study names becomes content that cannot change, a SHA-256 or a hub revision.
+
+    pin_source(SourceChoice(form="alpaca", path=("a.json",)), lock)
+        -> PinnedSource(settings=DownloadSettings(content="9f2c...", ...), rows=2017, unpinned=None)
+
+A hub revision that nobody has looked up is not invented: the source is `unpinned` until `mixgrid.lock` resolves it.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from mixgrid.errors import StudyError
+from mixgrid.sources import GeneratedSource, HubDataset, load_sources
+from mixgrid.sources.files import content_hash
+from mixgrid.sources.reading import contents, read_source
+from mixgrid.steps.base import BaseSettings, Pretraining
+from mixgrid.steps.download import DownloadRuntime, DownloadSettings
+from mixgrid.steps.tokenizer import LabText, ModelRuntime, TokenizerSettings
+from mixgrid.study import LlamaShape, Model, SourceChoice
+
+Lock = Mapping[str, str]
+"""Hub repository -> revision; datasets under `datasets/<name>`."""
+
+
+@dataclass(frozen=True)
+class PinnedSource:
+    """A download's settings, its number of training rows (None: unknown before the download), what is not pinned."""
+
+    settings: DownloadSettings
+    runtime: DownloadRuntime
+    rows: int | None
+    unpinned: str | None = None
+
+
+@dataclass(frozen=True)
+class PinnedModel:
+    """The settings of a model's tokenizer and base steps."""
+
+    tokenizer: TokenizerSettings
+    base: BaseSettings
+    runtime: ModelRuntime
+    template: str
+    unpinned: str | None = None
+
+
+def pin_source(choice: SourceChoice, lock: Lock) -> PinnedSource:
+    """Pin one source. Raises SourceError when a named file is not there."""
+    known = load_sources().get(choice.name or "")
+    if isinstance(known, GeneratedSource):
+        rows, held_out = choice.rows or known.rows, known.held_out if choice.held_out is None else choice.held_out
+        return PinnedSource(DownloadSettings(source=known.name, rows=rows, held_out=held_out), DownloadRuntime(), rows)
+    form = choice.form or (known.form if known else None)
+    declared = choice.rows or (known.rows if known else None)
+    held_out = choice.held_out or 0
+    common = {"source": choice.name or str(form), "form": form, "held_out": held_out}
+    if choice.path is not None:
+        settings = DownloadSettings(**common, content=_contents(choice.path))
+        runtime = DownloadRuntime(locations=choice.path, declared_rows=declared)
+        return PinnedSource(settings, runtime, _counted(settings, DownloadRuntime(locations=choice.path)))
+    hub = _hub(choice, known.hub if known else None)
+    runtime = DownloadRuntime(declared_rows=declared)
+    expected = declared - held_out if declared is not None else None
+    if hub is None:
+        assert known is not None
+        problem = f"{known.name} is on no hub: set `path` to your copy ({known.homepage})"
+        return PinnedSource(DownloadSettings(**common), runtime, expected, problem)
+    revision = hub.revision or lock.get(f"datasets/{hub.repo}")
+    pinned = hub.model_copy(update={"revision": revision})
+    unpinned = None if revision else f"datasets/{hub.repo}"
+    return PinnedSource(DownloadSettings(**common, hub=pinned), runtime, expected, unpinned)
+
+
+def pin_model(model: Model, *, template: str | None, base_seed: int, lock: Lock) -> PinnedModel:
+    """Pin one base model."""
+    if model.lab is not None:
+        from mixgrid.lab.models import LAB_MODELS
+
+        lab = LAB_MODELS[model.lab]
+        text = LabText(documents=lab.documents, seed=lab.seed)
+        tokenizer = TokenizerSettings(vocabulary_size=lab.vocabulary_size, text=text)
+        shape = LlamaShape(
+            hidden_size=lab.hidden_size,
+            intermediate_size=lab.intermediate_size,
+            layers=lab.layers,
+            heads=lab.heads,
+            vocabulary_size=lab.vocabulary_size,
+        )
+        pretraining = Pretraining(
+            text=text,
+            steps=lab.steps,
+            batch_size=lab.batch_size,
+            sequence_length=lab.sequence_length,
+            peak_learning_rate=lab.peak_learning_rate,
+        )
+        base = BaseSettings(shape=shape, seed=base_seed, pretraining=pretraining)
+        return PinnedModel(tokenizer, base, ModelRuntime(), model.template or template or "plain")
+    chosen = model.template or template or "vicuna"
+    if model.scratch is not None:
+        tokenizer = TokenizerSettings(vocabulary_size=model.scratch.vocabulary_size)
+        return PinnedModel(tokenizer, BaseSettings(shape=model.scratch, seed=base_seed), ModelRuntime(), chosen)
+    if model.path is not None:
+        content = folder_hash(model.path)
+        runtime = ModelRuntime(location=model.path)
+        return PinnedModel(TokenizerSettings(content=content), BaseSettings(content=content), runtime, chosen)
+    revision = model.revision or lock.get(str(model.hub))
+    tokenizer = TokenizerSettings(hub=model.hub, revision=revision)
+    unpinned = None if revision else str(model.hub)
+    return PinnedModel(tokenizer, BaseSettings(hub=model.hub, revision=revision), ModelRuntime(), chosen, unpinned)
+
+
+def _hub(choice: SourceChoice, default: HubDataset | None) -> HubDataset | None:
+    hub = HubDataset(repo=choice.hub) if choice.hub else default
+    given = {"config": choice.config, "split": choice.split, "revision": choice.revision}
+    return hub and hub.model_copy(update={name: value for name, value in given.items() if value is not None})
+
+
+@cache
+def _contents(locations: tuple[str, ...]) -> str:
+    return contents(locations)
+
+
+@cache
+def _counted(settings: DownloadSettings, runtime: DownloadRuntime) -> int:
+    """Training rows of files at hand, by reading them: the plan then counts with what will really be there."""
+    return len(read_source(settings, runtime).rows)
+
+
+def folder_hash(folder: str) -> str:
+    """One SHA-256 over the names and contents of a folder's files. Raises StudyError when there is no model in it."""
+    files = sorted(p for p in Path(folder).glob("*") if p.is_file())
+    if not any(p.name == "config.json" for p in files):
+        raise StudyError(f"model path {folder}: no config.json there; give a folder in Hugging Face format")
+    lines = [
+        f"{p.name} {content_hash(str(p))}" for p in files if p.suffix in (".json", ".safetensors", ".model", ".jinja")
+    ]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()

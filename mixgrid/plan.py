@@ -1,0 +1,134 @@
+"""The plan of a study: its cells, the different steps they share, and which of them the store already has.
+
+    plan = make_plan(load_study("demo"), Selection(), store)
+    plan.summary()  -> {"cells": 136, "final_checkpoints": 92, "stages": {"naive": 196, "unique": 94}, ...}
+
+A step runs if what it leaves is asked for (scores and the report are) or needed by a step that runs.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from mixgrid.cells import Cell, Selection, expand
+from mixgrid.graph import Graph
+from mixgrid.record import Record
+from mixgrid.step import Step
+from mixgrid.steps import KIND_ORDER
+from mixgrid.steps.aggregate import AggregateSettings, CheckpointNames, ScoreNames, aggregate
+from mixgrid.store import Store
+from mixgrid.strategies import strategy_of
+from mixgrid.study import Study
+
+
+@dataclass
+class Plan:
+    """A study's graph. `scores` and `aggregate` are asked for; `found` has the records the store holds, by key."""
+
+    study: Study
+    cells: list[Cell]
+    chains: dict[str, list[Step]]
+    steps: dict[str, Step]
+    names: AggregateSettings
+    scores: list[Step]
+    aggregate: Step
+    unpinned: list[str]
+    examples: dict[str, int | None]
+    found: dict[str, Record] = field(default_factory=dict)
+
+    def look_up(self, store: Store) -> None:
+        """Ask the store for every step of the plan."""
+        self.found = {key: r for key, step in self.steps.items() if (r := store.find(step)) is not None}
+
+    def missing(self) -> dict[str, Step]:
+        """The steps that have to run, inputs before what needs them."""
+        needed: set[str] = set()
+        open_steps = [*self.scores, self.aggregate]
+        while open_steps:
+            step = open_steps.pop()
+            if step.key not in self.found and step.key not in needed:
+                needed.add(step.key)
+                open_steps += step.parents()
+        return {key: step for key, step in self.steps.items() if key in needed}
+
+    def summary(self) -> dict[str, Any]:
+        """Counts of cells, stages, examples and steps, with and without sharing."""
+        stages = [step for chain in self.chains.values() for step in chain]
+        unique = {step.key for step in stages}
+        kinds = Counter(step.kind for step in self.steps.values())
+        cached = Counter(step.kind for key, step in self.steps.items() if key in self.found)
+        to_run = Counter(step.kind for step in self.missing().values())
+        return {
+            "study": self.study.name,
+            "cells": len(self.cells),
+            "final_checkpoints": len({chain[-1].key for chain in self.chains.values()}),
+            "stages": {"naive": len(stages), "unique": len(unique)},
+            "examples_per_epoch": {
+                "naive": _sum(self.examples[step.key] for step in stages),
+                "unique": _sum(self.examples[key] for key in unique),
+            },
+            "steps": {
+                kind: {"unique": kinds[kind], "cached": cached[kind], "to_run": to_run[kind]} for kind in KIND_ORDER
+            },
+            "unpinned": self.unpinned,
+        }
+
+
+def make_plan(study: Study, *, selection: Selection, lock: dict[str, str]) -> Plan:
+    """Expand a study and build its graph. Needs no network and no store."""
+    cells = expand(study, selection)
+    graph = Graph(study, lock)
+    chains = {cell.name: graph.chain(cell) for cell in cells}
+    examples = {
+        step.key: graph.mixture_examples(stage)
+        for cell in cells
+        for step, stage in zip(chains[cell.name], cell.stages, strict=True)
+    }
+    checkpoints: list[tuple[Step, CheckpointNames]] = []
+    for model in dict.fromkeys(cell.model for cell in cells):
+        checkpoints.append((graph.base(model), _base_names(model)))
+        checkpoints += _final_checkpoints([c for c in cells if c.model == model], chains)
+    score_names, scores = [], []
+    for number, (checkpoint, names) in enumerate(checkpoints):
+        for ability, benchmark, step in graph.scores(checkpoint, names.model):
+            score_names.append(ScoreNames(checkpoint=number, ability=ability, benchmark=benchmark))
+            scores.append(step)
+    settings = AggregateSettings(
+        study=study.name,
+        question=study.question,
+        checkpoints=tuple(names for _, names in checkpoints),
+        scores=tuple(score_names),
+    )
+    last = aggregate(settings, scores)
+    steps = {**graph.steps, last.key: last}
+    return Plan(study, cells, chains, steps, settings, scores, last, graph.unpinned(), examples)
+
+
+def _final_checkpoints(cells: list[Cell], chains: dict[str, list[Step]]) -> list[tuple[Step, CheckpointNames]]:
+    """Each different final checkpoint with the names of all experiments that it answers."""
+    by_key: dict[str, list[Cell]] = {}
+    for cell in cells:
+        by_key.setdefault(chains[cell.name][-1].key, []).append(cell)
+    return [(chains[named[0].name][-1], _names(named)) for named in by_key.values()]
+
+
+def _names(cells: list[Cell]) -> CheckpointNames:
+    first = cells[0]
+    return CheckpointNames(
+        model=first.model,
+        seed=first.seed,
+        experiments=tuple(dict.fromkeys(cell.experiment for cell in cells)),
+        strategy=strategy_of(first.stages),
+        proportion=str(first.k),
+        proportions=tuple({ability: str(k) for ability, k in stage.items()} for stage in first.stages),
+    )
+
+
+def _base_names(model: str) -> CheckpointNames:
+    return CheckpointNames(model=model, seed=None, experiments=(), strategy="base", proportion=None, proportions=())
+
+
+def _sum(sizes: Iterable[int | None]) -> int | None:
+    known = list(sizes)
+    return None if None in known else sum(size or 0 for size in known)

@@ -1,0 +1,127 @@
+"""The report's tables: strategies against measures for each model, every cell, every row, the ledger.
+
+    strategy                        math: lab.math, % of items
+    DMT, k = 1/4                    92.0 best
+      code + math → general + ...   87.4–95.1
+                                    3 seeds: 90.5–93.0
+
+A column's best is marked with a word, not with colour alone.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+from mixgrid.report.cells import Cell, Measure, Row, Value, is_number
+from mixgrid.report.text import escape
+
+
+def render_strategies(measures: Sequence[Measure], cells: Sequence[Cell], *, model: str) -> str:
+    """One model's strategies at full amount, and DMT at each k, against all measures."""
+    chosen = [c for c in cells if c.model == model and (c.strategy not in ("single", "multi_task") or c.is_full)]
+    sizes = {m: {c.values[m].n for c in chosen if m in c.values} for m in measures}
+    best = {m: _best([c.values[m].summary.mean for c in chosen if m in c.values], m) for m in measures}
+    body = []
+    for cell in chosen:
+        numbers = "".join(_score(cell.values.get(m), m, best[m], show_n=len(sizes[m]) > 1) for m in measures)
+        stages = "" if cell.strategy == "single" else f"<small>{escape(cell.description)}</small>"
+        body.append(f'<tr><th scope="row">{escape(cell.label)}{stages}</th>{numbers}</tr>')
+    head = _measure_head(measures, sizes)
+    return _scroll(f"Strategies, {model}", f'<table class="strategies">{head}<tbody>{"".join(body)}</tbody></table>')
+
+
+def render_cells(measures: Sequence[Measure], cells: Sequence[Cell]) -> str:
+    """Every cell's mean with its item interval, range over seeds and t interval."""
+    names = ("model", "cell", "stages", "experiments", "ability", "benchmark")
+    figures = ("mean", "n", "items, 95 %", "seeds", "range over seeds", "t interval over seeds")
+    body = []
+    for cell in cells:
+        for m in (m for m in measures if m in cell.values):
+            value, summary = cell.values[m], cell.values[m].summary
+            seeds = _span(m, summary.lowest, summary.highest) if summary.seeds > 1 else ""
+            t = _span(m, summary.interval.low, summary.interval.high) if summary.interval else ""
+            words = [cell.model, cell.label, cell.description, ", ".join(cell.experiments), m.ability, m.benchmark]
+            numbers = [m.format(summary.mean), value.n or "", _items(value, m), len(cell.seeds) or "", seeds, t]
+            body.append([*words, *numbers])
+    return _plain("Every cell", (*names, *figures), body, figures=figures)
+
+
+def render_rows(rows: Sequence[Row]) -> str:
+    """The rows of `mixgrid results`, scores to four decimals on their own scale."""
+    names = ("model", "seed", "strategy", "k", "stages", "experiments", "ability", "benchmark")
+    figures = ("score", "low", "high", "n")
+    body = []
+    for row in rows:
+        stages = (" + ".join(f"{k} {name}" for name, k in stage.items()) for stage in row["proportions"] or [])
+        words = [row["model"], "" if row["seed"] is None else row["seed"], row["strategy"], row["proportion"] or ""]
+        words += [" → ".join(stages), ", ".join(row["experiments"]), row["ability"], row["benchmark"]]
+        numbers = [f"{row[c]:.4f}" if is_number(row[c]) else "none" for c in figures[:3]]
+        body.append([*words, *numbers, row["n"], str(row["key"])[:16]])
+    return _plain("Every score", (*names, *figures, "key"), body, figures=figures)
+
+
+def render_ledger(ledger: Sequence[Mapping[str, Any]]) -> str:
+    """Any list of records; the columns are their keys in order of appearance."""
+    columns = list(dict.fromkeys(column for entry in ledger for column in entry))
+    return _plain("Ledger", columns, [[entry.get(column, "") for column in columns] for entry in ledger])
+
+
+def _best(means: Sequence[float], measure: Measure) -> float | None:
+    """The best mean; None where all are equal, so that a column of zeros has no winner."""
+    if len(set(means)) < 2:
+        return None
+    return min(means) if measure.lower_is_better else max(means)
+
+
+def _score(value: Value | None, measure: Measure, best: float | None, *, show_n: bool) -> str:
+    if value is None:
+        return '<td class="none">no score</td>'
+    summary, lines = value.summary, []
+    if value.items:
+        lines.append(_items(value, measure))
+    if summary.seeds > 1:
+        lines.append(f"{summary.seeds} seeds: {_span(measure, summary.lowest, summary.highest)}")
+    if show_n and value.n is not None:
+        lines.append(f"n {value.n:,}")
+    number = f"<b>{measure.format(summary.mean)}</b>"
+    if summary.mean == best:
+        number = f'<mark>{number} <span class="best">best</span></mark>'
+    return f"<td>{number}{''.join(f'<small>{line}</small>' for line in lines)}</td>"
+
+
+def _items(value: Value, measure: Measure) -> str:
+    return _span(measure, value.items.low, value.items.high) if value.items else ""
+
+
+def _span(measure: Measure, low: float, high: float) -> str:
+    return f"{measure.format(low)}–{measure.format(high)}"
+
+
+def _measure_head(measures: Sequence[Measure], sizes: Mapping[Measure, set[int | None]]) -> str:
+    abilities, benchmarks = [], []
+    for ability, group in groupby(measures, key=lambda m: m.ability):
+        members = list(group)
+        abilities.append(f'<th scope="colgroup" colspan="{len(members)}">{escape(ability)}</th>')
+        for m in members:
+            (n,) = sizes[m] if len(sizes[m]) == 1 else (None,)
+            size = f"<small>n {n:,}</small>" if n is not None else ""
+            benchmarks.append(f'<th scope="col">{escape(m.benchmark)}<small>{m.unit}</small>{size}</th>')
+    first = f'<tr><th scope="col" rowspan="2">strategy</th>{"".join(abilities)}</tr>'
+    return f"<thead>{first}<tr>{''.join(benchmarks)}</tr></thead>"
+
+
+def _plain(name: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, figures: Sequence[str] = ()) -> str:
+    """A dense table; the columns of `figures` are set to the right."""
+    classes = dict.fromkeys(figures, ' class="num"') | {"stages": ' class="stages"', "key": ' class="key"'}
+    styles = [classes.get(column, "") for column in columns]
+    head = "".join(
+        f'<th scope="col"{style}>{escape(column)}</th>' for column, style in zip(columns, styles, strict=True)
+    )
+    lines = ("".join(f"<td{s}>{escape(v)}</td>" for v, s in zip(row, styles, strict=True)) for row in rows)
+    body = "".join(f"<tr>{line}</tr>" for line in lines)
+    return _scroll(name, f'<table class="plain"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>')
+
+
+def _scroll(name: str, table: str) -> str:
+    """A wide table scrolls inside its own container, also by keyboard."""
+    return f'<div class="scroll" role="region" tabindex="0" aria-label="{escape(name)}">{table}</div>'

@@ -1,0 +1,70 @@
+"""base: the checkpoint that every stage-1 training of a model starts from.
+
+    model.safetensors, config.json, tokenizer files     Hugging Face format
+    ledger                                              {"parameters": 145280, "pretraining": {"steps": 1500, ...}}
+
+A hub model or a folder is copied in, so that every machine of a study trains from the same bytes. `scratch` starts from
+random weights. The lab's two sizes are pretrained here, on raw text of their invented world.
+"""
+
+from typing import Any
+
+from mixgrid.identity import Settings
+from mixgrid.recipe import Positive, Rate
+from mixgrid.step import Step
+from mixgrid.steps import Kind, Work
+from mixgrid.steps.tokenizer import LabText, ModelRuntime
+from mixgrid.study import LlamaShape
+
+VERSION = 1
+
+
+class Pretraining(Settings):
+    """Next-token training on raw text: `steps` batches of `batch_size` windows of `sequence_length` tokens."""
+
+    text: LabText
+    steps: Positive
+    batch_size: Positive
+    sequence_length: Positive
+    peak_learning_rate: Rate
+
+
+class BaseSettings(Settings):
+    """Either `hub` with its revision, or `content` of a folder, or a shape with its random weights' seed."""
+
+    hub: str | None = None
+    revision: str | None = None
+    content: str | None = None
+    shape: LlamaShape | None = None
+    seed: int = 0
+    pretraining: Pretraining | None = None
+
+
+def base(settings: BaseSettings, *, tokenizer: Step, label: str, runtime: ModelRuntime) -> Step:
+    """The step for a model's base checkpoint."""
+    return Step(
+        kind="base", version=VERSION, settings=settings, inputs={"tokenizer": tokenizer},
+        label=label, title=f"base {label}", runtime=runtime,
+    )  # fmt: skip
+
+
+def make(work: Work) -> dict[str, Any]:
+    """Copy, or draw weights and pretrain."""
+    from mixgrid.models import load_model, load_tokenizer, new_llama, save_checkpoint
+
+    settings: BaseSettings = work.settings
+    tokenizer = load_tokenizer(work.one("tokenizer").local_folder())
+    ledger: dict[str, Any] = {}
+    if settings.shape is None:
+        model = load_model(work.runtime.location or settings.hub, revision=settings.revision)
+    else:
+        model = new_llama(settings.shape, tokenizer=tokenizer, seed=settings.seed)
+        if settings.pretraining is not None:
+            from mixgrid.training.pretraining import pretrain
+
+            ledger["pretraining"] = pretrain(model, tokenizer, settings.pretraining, progress=work.progress)
+    save_checkpoint(work.folder, model, tokenizer)
+    return {"parameters": sum(p.numel() for p in model.parameters()), **ledger}
+
+
+KIND = Kind(name="base", version=VERSION, settings=BaseSettings, runtime=ModelRuntime, make=make)

@@ -1,0 +1,209 @@
+"""The store: what has been made, by key, in a local folder or any fsspec URL such as s3://bucket/study.
+
+    store = Store("runs")
+    store.find(step)                     -> Record, or None: not there, or damaged and therefore not used
+    with store.attempt(step) as attempt: ...write files into attempt.folder...
+        attempt.commit(ledger={"rows": 250})   -> Record; before this line nothing of the attempt counts
+    store.open(record).path("rows.npy")  -> local path of a file whose SHA-256 has been checked
+
+Each attempt writes a folder of its own; `record.json` comes last and names it. Killed at any moment, an attempt
+leaves garbage, never a half-made artifact; two writers of one key leave one consistent artifact.
+"""
+
+import shutil
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mixgrid.artifact import Artifact, file_entry
+from mixgrid.errors import StoreError
+from mixgrid.provenance import provenance
+from mixgrid.record import Record
+from mixgrid.step import Step
+
+RECORD = "record.json"
+
+
+@dataclass
+class Attempt:
+    """One try at a step: files go into `folder`; `commit` makes them the artifact."""
+
+    store: "Store"
+    step: Step
+    name: str
+    folder: Path
+    started: float = field(default_factory=time.monotonic)
+    record: Record | None = None
+
+    def commit(self, *, ledger: Mapping[str, Any]) -> Record:
+        """Upload the files, then write the record that names them. The artifact exists from here on."""
+        files = {p.relative_to(self.folder).as_posix(): p for p in sorted(self.folder.rglob("*")) if p.is_file()}
+        entries = {name: file_entry(path) for name, path in files.items()}
+        target = f"{self.step.folder}/{self.name}"
+        if not self.store.is_local:
+            for name, path in files.items():
+                self.store.upload(path, f"{target}/{name}")
+        self.record = Record(
+            kind=self.step.kind, version=self.step.version, label=self.step.label, key=self.step.key, attempt=self.name,
+            settings=self.step.identity, inputs=self.step.input_keys, files=entries, ledger=dict(ledger),
+            provenance=provenance(seconds=round(time.monotonic() - self.started, 3)),
+        )  # fmt: skip
+        self.store.write_atomically(f"{self.step.folder}/{RECORD}", self.record.to_bytes())
+        return self.record
+
+
+class Store:
+    """Artifacts by key under `url`. Only "not found" is a miss: every other storage failure raises StoreError."""
+
+    def __init__(self, url: str, *, warn: Callable[[str], None] = lambda message: None) -> None:
+        """`warn` hears of artifacts that are damaged and will be made again."""
+        import fsspec
+
+        self.url = url
+        self.warn = warn
+        try:
+            self.fs, root = fsspec.core.url_to_fs(url)
+        except (ImportError, ValueError, OSError) as error:
+            raise StoreError(f"store {url!r}: {error}; give a folder or an s3:// URL") from error
+        self.root = str(root).rstrip("/")
+        self.is_local = "file" in (self.fs.protocol if isinstance(self.fs.protocol, tuple) else (self.fs.protocol,))
+
+    def location(self, path: str) -> str:
+        """The full path or URL of something in the store, for people."""
+        return str(self.fs.unstrip_protocol(f"{self.root}/{path}")) if not self.is_local else f"{self.root}/{path}"
+
+    def find(self, step: Step) -> Record | None:
+        """The step's record if its files are all there with the right sizes, else None."""
+        return self.find_folder(step.folder, key=step.key)
+
+    def find_folder(self, folder: str, *, key: str) -> Record | None:
+        """As `find`, by folder and key."""
+        data = self.read_bytes(f"{folder}/{RECORD}")
+        if data is None:
+            return None
+        try:
+            record = Record.from_bytes(data)
+            problem = None if record.key == key else f"the record is of another key, {record.key[:16]}"
+            problem = problem or self._missing_file(folder, record)
+        except ValueError as error:
+            problem = str(error)
+        if problem:
+            self.warn(f"{self.location(folder)}: {problem}; not used, and made again if needed")
+            return None
+        return record
+
+    def _missing_file(self, folder: str, record: Record) -> str | None:
+        sizes = self._sizes(f"{folder}/{record.attempt}")
+        for name, entry in record.files.items():
+            found = sizes.get(name)
+            if found is None:
+                return f"{name} is missing"
+            if found != entry.size:
+                return f"{name} has {found} bytes instead of {entry.size}"
+        return None
+
+    def _sizes(self, folder: str) -> dict[str, int]:
+        root = f"{self.root}/{folder}"
+        with self._errors(f"list {folder}"):
+            try:
+                found = self.fs.find(root, detail=True)
+            except FileNotFoundError:
+                return {}
+        return {str(path)[len(root) + 1 :]: int(info["size"]) for path, info in found.items()}
+
+    def records(self, kind: str) -> Iterator[Record]:
+        """All readable records of one step kind, in the order of their folders."""
+        with self._errors(f"list {kind}"):
+            try:
+                folders = sorted(str(f) for f in self.fs.ls(f"{self.root}/{kind}", detail=False))
+            except FileNotFoundError:
+                return
+        for folder in folders:
+            data = self.read_bytes(f"{kind}/{Path(folder).name}/{RECORD}")
+            try:
+                if data is not None:
+                    yield Record.from_bytes(data)
+            except ValueError as error:
+                self.warn(f"{folder}: {error}; not used")
+
+    def open(self, record: Record) -> Artifact:
+        """The artifact of a record; its files are checked when they are asked for."""
+        return Artifact(store=self, record=record)
+
+    def retire(self, folder: str) -> None:
+        """Take the record away, so that the artifact is made again."""
+        with self._errors(f"retire {folder}"):
+            try:
+                self.fs.rm_file(f"{self.root}/{folder}/{RECORD}")
+            except FileNotFoundError:
+                return
+
+    @contextmanager
+    def attempt(self, step: Step) -> Iterator[Attempt]:
+        """A new attempt at `step`; what an attempt that ended without `commit` wrote is removed."""
+        name = f"attempt-{uuid.uuid4().hex[:12]}"
+        with self._errors(f"write {step.folder}"):
+            if self.is_local:
+                folder = Path(self.root) / step.folder / name
+                folder.mkdir(parents=True)
+            else:
+                folder = Path(tempfile.mkdtemp(prefix="mixgrid-"))
+        attempt = Attempt(self, step, name, folder)
+        try:
+            yield attempt
+        finally:
+            if attempt.record is None or not self.is_local:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def upload(self, path: Path, target: str) -> None:
+        """Copy a local file into the store."""
+        with self._errors(f"write {target}"):
+            self.fs.put_file(str(path), f"{self.root}/{target}")
+
+    def download(self, source: str, path: Path) -> None:
+        """Copy a file of the store to a local path. Raises FileNotFoundError when it is not there."""
+        with self._errors(f"read {source}"):
+            self.fs.get_file(f"{self.root}/{source}", str(path))
+
+    def read_bytes(self, path: str) -> bytes | None:
+        """The bytes at `path`, or None when nothing is there."""
+        with self._errors(f"read {path}"):
+            try:
+                return bytes(self.fs.cat_file(f"{self.root}/{path}"))
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+
+    def write_atomically(self, path: str, data: bytes) -> None:
+        """Write one object: readers see the old one or the whole new one."""
+        with self._errors(f"write {path}"):
+            if not self.is_local:
+                self.fs.pipe_file(f"{self.root}/{path}", data)
+                return
+            final = Path(self.root) / path
+            final.parent.mkdir(parents=True, exist_ok=True)
+            temporary = final.with_name(f".{final.name}.{uuid.uuid4().hex[:12]}")
+            temporary.write_bytes(data)
+            temporary.replace(final)
+
+    @contextmanager
+    def _errors(self, action: str) -> Iterator[None]:
+        """Every failure but "not found" becomes a StoreError that names the store and the action."""
+        try:
+            yield
+        except FileNotFoundError:
+            raise
+        except (OSError, *_client_errors()) as error:
+            raise StoreError(f"store {self.url}: cannot {action}: {error or type(error).__name__}") from error
+
+
+def _client_errors() -> tuple[type[Exception], ...]:
+    """Errors of botocore, where it is loaded: it raises them beside OSError."""
+    import sys
+
+    module = sys.modules.get("botocore.exceptions")
+    return (module.BotoCoreError, module.ClientError) if module else ()

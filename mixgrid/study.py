@@ -1,0 +1,191 @@
+"""A study: a question with its axes, as typed settings. `mixgrid.study_file` reads one from YAML.
+
+Study(name="forgetting", question="Do small models ...?", abilities={"math": Ability(source=...), ...},
+      specialised=("code", "math"), models=(Model(name="lab.small", lab="lab.small"),),
+      proportions=(1, 1/4), seeds=(0, 1, 2), experiments=(ExperimentChoice(name="dmt"),), recipe=Recipe(...))
+"""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from mixgrid.experiments import Axes, load_experiments
+from mixgrid.identity import Proportion, Settings
+from mixgrid.names import choose, named_form, unique
+from mixgrid.recipe import Positive, Recipe
+
+Seed = Annotated[int, Field(ge=0, lt=2**31, strict=True)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$")]
+Paths = Annotated[tuple[str, ...], BeforeValidator(lambda v: (v,) if isinstance(v, str) else v), Field(min_length=1)]
+TemplateName = Literal["vicuna", "plain", "chat"]
+FORM_NAMES = ("sharegpt", "alpaca", "messages", "query_response")
+
+
+class SourceChoice(Settings):
+    """A built-in source by name, or the user's own data by form and place (`path`, or `hub`)."""
+
+    name: str | None = None
+    form: Literal["sharegpt", "alpaca", "messages", "query_response"] | None = None
+    path: Paths | None = None
+    hub: str | None = None
+    config: str | None = None
+    split: str | None = None
+    revision: str | None = None
+    rows: Positive | None = None
+    held_out: Annotated[int, Field(ge=0)] | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        from mixgrid.sources import GeneratedSource, load_sources
+
+        if self.name is None:
+            if self.form is None:
+                raise ValueError("needs `name` of a built-in source, or `form` and `path` or `hub` of your own data")
+            if self.path is None and self.hub is None:
+                raise ValueError("own data needs `path` (a file, a list of files or an s3:// URL) or `hub`")
+        else:
+            choose(self.name, load_sources(), what="source")
+            if isinstance(load_sources()[self.name], GeneratedSource) and (self.path or self.hub or self.form):
+                raise ValueError(f"{self.name} is generated; only `rows` and `held_out` can be set")
+        if self.path and self.hub:
+            raise ValueError("`path` and `hub` exclude each other; give one")
+        if not self.hub and self.name is None and (self.config or self.split or self.revision):
+            raise ValueError("`config`, `split` and `revision` belong to a `hub` dataset")
+        return self
+
+
+class BenchmarkChoice(Settings):
+    """A benchmark by name, with where its data lies and how much of it is asked."""
+
+    name: str
+    path: Paths | None = None
+    rows: Positive | None = None
+    items: Positive | None = None
+    max_new_tokens: Annotated[int, Field(ge=1, le=16384)] | None = None
+
+    @field_validator("name")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        from mixgrid.benchmarks import load_benchmarks
+
+        return choose(value, load_benchmarks(), what="benchmark")
+
+
+class Ability(Settings):
+    """One source that teaches an ability, and the benchmarks that measure it."""
+
+    source: Annotated[SourceChoice, BeforeValidator(named_form)]
+    benchmarks: tuple[Annotated[BenchmarkChoice, BeforeValidator(named_form)], ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        unique([b.name for b in self.benchmarks], what="benchmark")
+        return self
+
+
+class LlamaShape(Settings):
+    """A LLaMA trained from scratch. `vocabulary_size` is its tokenizer's, trained on the study's sources."""
+
+    hidden_size: Positive
+    intermediate_size: Positive
+    layers: Positive
+    heads: Positive
+    vocabulary_size: Annotated[int, Field(ge=300, le=200_000)]
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.hidden_size % (2 * self.heads):
+            raise ValueError(
+                f"hidden_size {self.hidden_size} is no multiple of 2 x heads ({2 * self.heads}); each head needs an "
+                "even size"
+            )
+        return self
+
+
+class Model(Settings):
+    """A base model: one of the lab's sizes, a path, a hub name, or `scratch` with a declared shape."""
+
+    name: Name
+    lab: str | None = None
+    path: str | None = None
+    hub: str | None = None
+    revision: str | None = None
+    scratch: LlamaShape | None = None
+    template: TemplateName | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, value: Any) -> Any:
+        from mixgrid.lab.models import LAB_MODELS
+
+        if isinstance(value, str) and value not in LAB_MODELS:
+            raise ValueError(
+                f"no built-in model; built in: {', '.join(LAB_MODELS)}; or give name and hub, path or scratch"
+            )
+        return {"name": value, "lab": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        kinds = [kind for kind in ("lab", "path", "hub", "scratch") if getattr(self, kind) is not None]
+        if len(kinds) != 1:
+            raise ValueError(f"needs exactly one of lab, path, hub and scratch, has {', '.join(kinds) or 'none'}")
+        if self.revision and not self.hub:
+            raise ValueError("`revision` belongs to a `hub` model")
+        if self.lab is not None:
+            from mixgrid.lab.models import LAB_MODELS
+
+            choose(self.lab, LAB_MODELS, what="lab model")
+        return self
+
+
+class ExperimentChoice(Settings):
+    """An experiment, with its own seeds or proportions where it needs others than the study's."""
+
+    name: str
+    seeds: tuple[Seed, ...] | None = Field(default=None, min_length=1)
+    proportions: tuple[Proportion, ...] | None = Field(default=None, min_length=1)
+
+    @field_validator("name")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        return choose(value, load_experiments(), what="experiment")
+
+
+class Study(Settings):
+    """A question with its axes. Seeds are training seeds; the subset and base seeds are the same for all of them."""
+
+    name: Name
+    question: str = ""
+    abilities: dict[Name, Ability] = Field(min_length=1)
+    specialised: tuple[str, ...] = ()
+    models: tuple[Model, ...] = Field(min_length=1)
+    proportions: tuple[Proportion, ...] = Field(min_length=1)
+    seeds: tuple[Seed, ...] = Field(default=(0,), min_length=1)
+    experiments: tuple[Annotated[ExperimentChoice, BeforeValidator(named_form)], ...] = Field(min_length=1)
+    recipe: Recipe
+    template: TemplateName | None = None
+    max_length: Annotated[int, Field(ge=8)] = 2048
+    subset_seed: Seed = 0
+    base_seed: Seed = 0
+
+    @field_validator("specialised", "proportions", "seeds")
+    @classmethod
+    def _no_repeats(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
+        unique(value, what="value")
+        return value
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for ability in self.specialised:
+            choose(ability, self.abilities, what="ability")
+        unique([m.name for m in self.models], what="model")
+        unique([e.name for e in self.experiments], what="experiment")
+        for choice in self.experiments:
+            load_experiments()[choice.name].check(self.axes(choice))
+        return self
+
+    def axes(self, choice: ExperimentChoice) -> Axes:
+        """The abilities and proportions that an experiment of this study works with."""
+        general = tuple(a for a in self.abilities if a not in self.specialised)
+        proportions = choice.proportions or self.proportions
+        return Axes(specialised=self.specialised, general=general, proportions=proportions)

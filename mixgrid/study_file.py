@@ -1,0 +1,144 @@
+"""Reading a study from YAML; the one place where YAML is parsed, and where mistakes get their message.
+
+    load_study("studies/mine.yaml")
+        StudyError: studies/mine.yaml, abilities.math.proportions[2]: 1.5 is outside (0, 1]; write a fraction such as 1/16
+
+A STUDY is the name of a built-in one (`demo`, `paper`, ...) or a path. `${NAME}` in a path is an environment variable.
+"""
+
+import os
+import re
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from mixgrid.errors import StudyError
+from mixgrid.study import Study
+
+BUILT_IN = Path(__file__).parent / "studies"
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_PATH_FIELDS = {"path"}
+_SHOWN = 80
+
+
+@dataclass(frozen=True)
+class StudyFile:
+    """A study and the file it was read from. Paths in it are relative to the file's folder."""
+
+    study: Study
+    path: Path
+    built_in: bool
+
+
+def load_study(name_or_path: str) -> StudyFile:
+    """Read a study. Raises StudyError with every mistake: file, field, value, what is allowed."""
+    path, built_in = _locate(name_or_path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise StudyError(f"{path}: cannot be read as UTF-8 text ({error})") from error
+    return StudyFile(parse_study(text, path=path), path, built_in)
+
+
+def parse_study(text: str, *, path: Path) -> Study:
+    """The study in `text`; `path` names it in messages and anchors its relative paths."""
+    try:
+        document = yaml.load(text, Loader=_UniqueKeyLoader)
+    except yaml.YAMLError as error:
+        raise StudyError(f"{path}: not YAML: {_one_line(error)}") from error
+    except RecursionError:
+        raise StudyError(f"{path}: not a study: nested too deeply") from None
+    if not isinstance(document, dict):
+        raise StudyError(f"{path}: a study is a mapping with name, abilities, models, ...; found {_shown(document)}")
+    try:
+        return Study.model_validate(_resolve_paths(document, base=path.parent, where=()))
+    except ValidationError as error:
+        raise StudyError("\n".join(_messages(error, path))) from error
+    except StudyError as error:
+        raise StudyError(f"{path}, {error}") from error
+
+
+def _locate(name_or_path: str) -> tuple[Path, bool]:
+    built_in = BUILT_IN / f"{name_or_path}.yaml"
+    if re.fullmatch(r"[A-Za-z0-9_-]+", name_or_path) and built_in.is_file():
+        return built_in, True
+    path = Path(name_or_path)
+    if path.is_file():
+        return path, False
+    names = ", ".join(sorted(p.stem for p in BUILT_IN.glob("*.yaml")))
+    raise StudyError(f"no study {name_or_path!r}: it is neither a file nor built in; built in: {names}")
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """YAML that refuses a key given twice, where PyYAML silently keeps the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[str] = set()
+        for key_node, _ in node.value:
+            if isinstance(key_node, yaml.ScalarNode):
+                if key_node.value in seen:
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f"the key {key_node.value!r} stands twice", key_node.start_mark
+                    )
+                seen.add(key_node.value)
+        return super().construct_mapping(node, deep=deep)
+
+
+def _resolve_paths(value: Any, *, base: Path, where: tuple[str, ...]) -> Any:
+    if isinstance(value, dict):
+        return {
+            k: _resolve_path(v, base=base, where=(*where, str(k)))
+            if k in _PATH_FIELDS
+            else _resolve_paths(v, base=base, where=(*where, str(k)))
+            for k, v in value.items()
+        }
+    if isinstance(value, list):
+        return [_resolve_paths(v, base=base, where=(*where, str(i))) for i, v in enumerate(value)]
+    return value
+
+
+def _resolve_path(value: Any, *, base: Path, where: tuple[str, ...]) -> Any:
+    if isinstance(value, list):
+        return [_resolve_path(v, base=base, where=(*where, str(i))) for i, v in enumerate(value)]
+    if not isinstance(value, str):
+        return value
+    for name in _VARIABLE.findall(value):
+        if name not in os.environ:
+            raise StudyError(f"{_field(where)}: {value!r} needs the environment variable {name}; set it")
+    expanded = _VARIABLE.sub(lambda match: os.environ[match.group(1)], value)
+    return expanded if "://" in expanded else str(base / Path(expanded).expanduser())
+
+
+def _messages(error: ValidationError, path: Path) -> Iterable[str]:
+    for detail in error.errors(include_url=False):
+        message = str(detail["msg"]).removeprefix("Value error, ")
+        if detail["type"] == "missing":
+            yield f"{path}, {_field(detail['loc'])}: is missing; add it"
+        elif detail["type"] == "extra_forbidden":
+            yield f"{path}, {_field(detail['loc'])}: unknown setting; remove it or correct its name"
+        else:
+            yield f"{path}, {_field(detail['loc'])}: {_shown(detail['input'])}: {message}"
+
+
+def _field(location: Iterable[object]) -> str:
+    text = ""
+    for part in location:
+        if isinstance(part, int) or str(part).isdigit():
+            text += f"[{part}]"
+        else:
+            text += f".{part}" if text else str(part)
+    return text or "the study"
+
+
+def _shown(value: object) -> str:
+    text = value if isinstance(value, str) else repr(value)
+    text = " ".join(text.split())
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

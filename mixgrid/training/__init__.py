@@ -1,0 +1,1 @@
+"""Composition-neutral training: a step sees exactly the examples of its global batch, whatever their lengths."""
