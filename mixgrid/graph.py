@@ -5,7 +5,7 @@ graph.final(cell)          -> the sft step of the cell's last stage; equal train
 graph.scores(checkpoint)   -> its score steps, one a benchmark of each ability
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from functools import cached_property
 
@@ -146,8 +146,8 @@ class Graph:
         if benchmark.data in (None, own.settings.source) and choice.path is None:
             if not own.settings.held_out:
                 raise StudyError(
-                    f"study {self.study.name}: {choice.name} asks held-out rows of {ability}'s source, which keeps none; "
-                    "set `held_out` there, such as held_out: 200"
+                    f"study {self.study.name}: {choice.name} asks held-out rows of {ability}'s source, which keeps "
+                    "none; set `held_out` there, such as held_out: 200"
                 )
             return self._download(ability)
         pinned = self.benchmark_data(choice)
@@ -158,16 +158,16 @@ class Graph:
         name = load_benchmarks()[choice.name].data
         return pin_source(SourceChoice(name=name, path=choice.path, rows=choice.rows), self.lock)
 
-    def unpinned(self) -> list[str]:
-        """What must be looked up before anything can run: hub names, and sentences for what cannot be."""
+    def unpinned(self, models: Iterable[str]) -> list[str]:
+        """What must be looked up before these models can run: hub names, and sentences for what cannot be."""
         benchmarks = load_benchmarks()
         data = [
             self.benchmark_data(choice)
             for ability, choice in self.benchmarks
             if benchmarks[choice.name].data not in (None, self.sources[ability].settings.source)
         ]
-        found = [p.unpinned for p in (*self.sources.values(), *self.models.values(), *data) if p.unpinned]
-        return list(dict.fromkeys(found))
+        pinned = [p.unpinned for p in (*self.sources.values(), *data)] + [self.models[m].unpinned for m in models]
+        return list(dict.fromkeys(name for name in pinned if name))
 
     def _once(self, name: object, build: Callable[[], Step]) -> Step:
         if name not in self._built:

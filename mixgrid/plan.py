@@ -86,7 +86,8 @@ def make_plan(study: Study, *, selection: Selection, lock: dict[str, str]) -> Pl
         for step, stage in zip(chains[cell.name], cell.stages, strict=True)
     }
     checkpoints: list[tuple[Step, CheckpointNames]] = []
-    for model in dict.fromkeys(cell.model for cell in cells):
+    models = list(dict.fromkeys(cell.model for cell in cells))
+    for model in models:
         checkpoints.append((graph.base(model), _base_names(model)))
         checkpoints += _final_checkpoints([c for c in cells if c.model == model], chains)
     score_names, scores = [], []
@@ -102,7 +103,7 @@ def make_plan(study: Study, *, selection: Selection, lock: dict[str, str]) -> Pl
     )
     last = aggregate(settings, scores)
     steps = {**graph.steps, last.key: last}
-    return Plan(study, cells, chains, steps, settings, scores, last, graph.unpinned(), examples)
+    return Plan(study, cells, chains, steps, settings, scores, last, graph.unpinned(models), examples)
 
 
 def _final_checkpoints(cells: list[Cell], chains: dict[str, list[Step]]) -> list[tuple[Step, CheckpointNames]]:

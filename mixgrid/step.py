@@ -11,9 +11,29 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 from mixgrid.identity import Key, Runtime, Settings, key_of
+
+
+class StepLike(Protocol):
+    """What the store needs to know of a step."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def version(self) -> int: ...
+    @property
+    def label(self) -> str: ...
+    @property
+    def key(self) -> Key: ...
+    @property
+    def folder(self) -> str: ...
+    @property
+    def identity(self) -> dict[str, Any]: ...
+    @property
+    def input_keys(self) -> Mapping[str, Key | list[Key]]: ...
+
 
 Inputs = Mapping[str, "Step | Sequence[Step]"]
 

@@ -11,6 +11,7 @@ leaves garbage, never a half-made artifact; two writers of one key leave one con
 """
 
 import shutil
+import sys
 import tempfile
 import time
 import uuid
@@ -24,7 +25,7 @@ from mixgrid.artifact import Artifact, file_entry
 from mixgrid.errors import StoreError
 from mixgrid.provenance import provenance
 from mixgrid.record import Record
-from mixgrid.step import Step
+from mixgrid.step import StepLike
 
 RECORD = "record.json"
 
@@ -34,7 +35,7 @@ class Attempt:
     """One try at a step: files go into `folder`; `commit` makes them the artifact."""
 
     store: "Store"
-    step: Step
+    step: StepLike
     name: str
     folder: Path
     started: float = field(default_factory=time.monotonic)
@@ -77,7 +78,7 @@ class Store:
         """The full path or URL of something in the store, for people."""
         return str(self.fs.unstrip_protocol(f"{self.root}/{path}")) if not self.is_local else f"{self.root}/{path}"
 
-    def find(self, step: Step) -> Record | None:
+    def find(self, step: StepLike) -> Record | None:
         """The step's record if its files are all there with the right sizes, else None."""
         return self.find_folder(step.folder, key=step.key)
 
@@ -144,7 +145,7 @@ class Store:
                 return
 
     @contextmanager
-    def attempt(self, step: Step) -> Iterator[Attempt]:
+    def attempt(self, step: StepLike) -> Iterator[Attempt]:
         """A new attempt at `step`; what an attempt that ended without `commit` wrote is removed."""
         name = f"attempt-{uuid.uuid4().hex[:12]}"
         with self._errors(f"write {step.folder}"):
@@ -197,13 +198,11 @@ class Store:
             yield
         except FileNotFoundError:
             raise
-        except (OSError, *_client_errors()) as error:
+        except _storage_errors() as error:
             raise StoreError(f"store {self.url}: cannot {action}: {error or type(error).__name__}") from error
 
 
-def _client_errors() -> tuple[type[Exception], ...]:
-    """Errors of botocore, where it is loaded: it raises them beside OSError."""
-    import sys
-
+def _storage_errors() -> tuple[type[Exception], ...]:
+    """OSError, and botocore's own errors where it is loaded."""
     module = sys.modules.get("botocore.exceptions")
-    return (module.BotoCoreError, module.ClientError) if module else ()
+    return (OSError, module.BotoCoreError, module.ClientError) if module else (OSError,)

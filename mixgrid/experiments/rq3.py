@@ -7,11 +7,11 @@
 Many of these are one training under two names (a and b at k=1 are multi-task learning); the plan runs it once.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 
 from mixgrid.experiments import Axes, Design, Experiment
-from mixgrid.strategies import FULL, pooled
+from mixgrid.strategies import FULL, Stage, pooled
 
 LITTLE_GENERAL = Fraction(1, 64)
 """The small constant amount of general data in arm c (paper, section 3.4)."""
@@ -19,7 +19,7 @@ LITTLE_GENERAL = Fraction(1, 64)
 
 def designs(axes: Axes) -> Iterator[Design]:
     """Three designs a k."""
-    mixtures = {
+    mixtures: dict[str, Callable[[Fraction], Stage]] = {
         "a": lambda k: {**pooled(axes.general), **pooled(axes.specialised, k)},
         "b": lambda k: {**pooled(axes.general, k), **pooled(axes.specialised, FULL)},
         "c": lambda k: {**pooled(axes.general, LITTLE_GENERAL), **pooled(axes.specialised, k)},

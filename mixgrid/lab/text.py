@@ -9,9 +9,10 @@ fine-tuned. No document is a question, a word problem or an instruction, so the 
 import random
 
 from mixgrid.lab.world import VALUES, Fact, facts
-from mixgrid.sources.lab_code import FILTERS, MAPS, REDUCTIONS, function_text
-from mixgrid.sources.lab_math import NAMES, THINGS, VERBS
+from mixgrid.sources.lab_code import FILTERS, MAPS, REDUCTIONS
+from mixgrid.sources.lab_math import Exercise, exercises, tell
 
+_EXERCISES = exercises()
 _STATEMENTS = (
     "The {attribute} of {place} is {value}.",
     "The {attribute} of {place} is {value}.",
@@ -42,37 +43,31 @@ def _fact_document(draw: random.Random) -> str:
 
 
 def _arithmetic_document(draw: random.Random) -> str:
-    """Chains of two steps, or one-step stories: never a question, never two steps of one story."""
+    """Bare chains of two steps, or stories that are worked out without having been asked."""
+    if draw.random() < 0.3:
+        return "\n".join(draw.choice(_EXERCISES).calculation for _ in range(2))
+    return " ".join(_story(draw.choice(_EXERCISES), draw) for _ in range(2))
+
+
+def _story(exercise: Exercise, draw: random.Random) -> str:
+    """Half the stories stop after the first step."""
+    told, calculation = tell(exercise, draw), exercise.calculation
     if draw.random() < 0.5:
-        return "\n".join(_story(draw) for _ in range(2))
-    lines = []
-    for _ in range(2):
-        total, step = _calculate(draw.randint(2, 12), draw)
-        lines += [step, _calculate(total, draw)[1]]
-    return "\n".join(lines)
-
-
-def _calculate(left: int, draw: random.Random) -> tuple[int, str]:
-    right = draw.randint(2, 9)
-    operation = draw.choice("*+-" if left < 4 else "+-")
-    if operation == "*":
-        return left * right, f"{left}*{right}={left * right}"
-    if operation == "-" and left > right:
-        return left - right, f"{left}-{right}={left - right}"
-    return left + right, f"{left}+{right}={left + right}"
-
-
-def _story(draw: random.Random) -> str:
-    left, right, name, things = draw.randint(2, 12), draw.randint(2, 9), draw.choice(NAMES), draw.choice(THINGS)
-    if left < 4 and draw.random() < 0.5:
-        return f"{name} has {left} boxes of {right} {things}. {left}*{right}={left * right}"
-    sign = "-" if left > right and draw.random() < 0.5 else "+"
-    result = left + right if sign == "+" else left - right
-    return f"{name} has {left} {things} and {draw.choice(VERBS[sign])} {right}. {left}{sign}{right}={result}"
+        told, calculation = told.split(" and ")[0], calculation.split("\n")[0]
+    return f"{told}. {calculation}\n"
 
 
 def _code_document(draw: random.Random) -> str:
-    """A function under a comment that names one or two of its three parts."""
-    parts = draw.choice(REDUCTIONS), draw.choice(MAPS), draw.choice(FILTERS)
-    comment = " ".join(part.words for part in draw.sample(parts, draw.randint(1, 2)))
-    return f"# {comment}\n{function_text(*parts)}"
+    """Expressions made of two parts, each under a comment: three parts, and functions, are left to the source."""
+    return "\n".join(_commented_expression(draw) for _ in range(2))
+
+
+def _commented_expression(draw: random.Random) -> str:
+    reduction, map_, filter_ = draw.choice(REDUCTIONS), draw.choice(MAPS), draw.choice(FILTERS)
+    return draw.choice(
+        (
+            f"# the {reduction.words} of the {map_.words}\n{reduction.code.format(f'[{map_.code} for x in xs]')}",
+            f"# the {reduction.words} of the {filter_.words}\n{reduction.code.format(f'[x for x in xs if {filter_.code}]')}",
+            f"# the {map_.words} of the {filter_.words}\n[{map_.code} for x in xs if {filter_.code}]",
+        )
+    )

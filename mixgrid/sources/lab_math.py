@@ -1,6 +1,6 @@
 """lab.math: word problems of two steps, answered step by step and ended as GSM8K does.
 
-    USER: Ann has 14 pens, finds 7 and loses 3. How many pens?
+    USER: Ann has 14 pens, finds 7 and loses 3. How many are left?
     ASSISTANT: 14+7=21
     21-3=18
     #### 18
@@ -15,11 +15,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mixgrid.conversations import Conversation, exchange
-from mixgrid.sources import GeneratedSource
 
-NAMES = ("Ann", "Ben", "Cora", "Dan", "Eve", "Finn", "Gus", "Hana")
-THINGS = ("pens", "cards", "coins", "shells", "stamps", "books", "cups", "balls")
-VERBS = {"+": ("finds", "buys", "gets"), "-": ("loses", "sells", "drops")}
+_NAMES = ("Ann", "Ben", "Cora", "Dan", "Eve", "Finn", "Gus", "Hana")
+_THINGS = ("pens", "cards", "coins", "shells", "stamps", "books", "cups", "balls")
+_VERBS = {"+": ("finds", "buys", "gets"), "-": ("loses", "sells", "drops")}
 
 
 @dataclass(frozen=True)
@@ -43,10 +42,10 @@ class Exercise:
         return self.middle + self.c if self.second == "+" else self.middle - self.c
 
     @property
-    def steps(self) -> str:
-        """The answer's text, with the result on the last line."""
+    def calculation(self) -> str:
+        """Both steps, a line each."""
         first = f"{self.a}{self.first}{self.b}={self.middle}"
-        return f"{first}\n{self.middle}{self.second}{self.c}={self.result}\n#### {self.result}"
+        return f"{first}\n{self.middle}{self.second}{self.c}={self.result}"
 
 
 def exercises() -> list[Exercise]:
@@ -70,19 +69,25 @@ def generate(*, rows: int, held_out: int, seed: int) -> tuple[list[Conversation]
             f"lab.math has {len(everything)} exercises; {rows} rows and {held_out} held out were asked for"
         )
     draw.shuffle(everything)
-    told = [(_tell(exercise, draw), exercise.steps) for exercise in everything[: held_out + rows]]
+    told = [(_question(exercise, draw), _answer(exercise)) for exercise in everything[: held_out + rows]]
     tests, training = told[:held_out], told[held_out:]
     return [exchange(*row, origin=n) for n, row in enumerate(training)], [
         exchange(*row, origin=n) for n, row in enumerate(tests)
     ]
 
 
-def _tell(exercise: Exercise, draw: random.Random) -> str:
-    name, things, verb = draw.choice(NAMES), draw.choice(THINGS), draw.choice(VERBS[exercise.second])
+def tell(exercise: Exercise, draw: random.Random) -> str:
+    """The story of an exercise, without a question."""
+    name, things, verb = draw.choice(_NAMES), draw.choice(_THINGS), draw.choice(_VERBS[exercise.second])
     if exercise.first == "*":
-        return f"{name} has {exercise.a} boxes of {exercise.b} {things} and {verb} {exercise.c}. How many {things}?"
-    first = draw.choice(VERBS[exercise.first])
-    return f"{name} has {exercise.a} {things}, {first} {exercise.b} and {verb} {exercise.c}. How many {things}?"
+        return f"{name} has {exercise.a} boxes of {exercise.b} {things} and {verb} {exercise.c}"
+    first = draw.choice(_VERBS[exercise.first])
+    return f"{name} has {exercise.a} {things}, {first} {exercise.b} and {verb} {exercise.c}"
 
 
-SOURCE = GeneratedSource(name="lab.math", generate=generate, rows=3000, held_out=200)
+def _question(exercise: Exercise, draw: random.Random) -> str:
+    return f"{tell(exercise, draw)}. How many are left?"
+
+
+def _answer(exercise: Exercise) -> str:
+    return f"{exercise.calculation}\n#### {exercise.result}"

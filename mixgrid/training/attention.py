@@ -70,16 +70,19 @@ def segment_attention(
     grouped = key_1HTD.shape[1] != heads
     parts = []
     for rows_SL in segments.gather:
-        query, key, value = (
-            t[0].index_select(1, rows_SL.reshape(-1)).unflatten(1, rows_SL.shape).transpose(0, 1)
-            for t in (query_1HTD, key_1HTD, value_1HTD)
-        )
+        query, key, value = (_gather(t, rows_SL) for t in (query_1HTD, key_1HTD, value_1HTD))
         result_SHLD = scaled_dot_product_attention(
             query, key, value, is_causal=True, scale=scaling, dropout_p=dropout if module.training else 0.0,
             enable_gqa=grouped,
         )  # fmt: skip
         parts.append(result_SHLD.transpose(1, 2).reshape(-1, heads, head_size))
     return torch.cat(parts).index_select(0, segments.scatter).unsqueeze(0), None
+
+
+def _gather(row_1HTD: Tensor, rows_SL: Tensor) -> Tensor:
+    """The group's segments of a row, S x H x L x D."""
+    _, heads, _, size = row_1HTD.shape
+    return row_1HTD[0].index_select(1, rows_SL.reshape(-1)).reshape(heads, *rows_SL.shape, size).transpose(0, 1)
 
 
 def use_segment_attention(model: Any) -> None:

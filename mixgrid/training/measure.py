@@ -34,7 +34,7 @@ def response_losses(model: Any, examples: Examples, *, progress: Progress) -> tu
                 )  # fmt: skip
                 losses_N = cross_entropy(output.logits[0].float(), row.targets_N, reduction="none").double()
                 sizes = [int(examples[i][1][1:].sum()) for i in chosen]
-                for i, part in zip(chosen, losses_N.split(sizes), strict=True):
+                for i, part in zip(chosen, torch.split(losses_N, sizes), strict=True):
                     nats[i], counts[i] = float(part.sum()), len(part)
             progress(min(1.0, (start + _EXAMPLES_A_ROW) / len(examples)), f"{start}/{len(examples)} examples")
     finally:

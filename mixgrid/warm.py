@@ -1,0 +1,134 @@
+"""Warm processes: N slots of one worker process each, started when first needed and kept.
+
+    slots = Slots(2, store_url="runs")
+    record = slots.run(WorkOrder.of(step), progress)     # blocks; call it from as many threads as there are slots
+
+A process a slot, not a pool: a killed child costs its own step and is replaced. Orders and answers are lines of JSON on
+the child's pipes. The child leaves when its parent's pipe closes, whatever ended the parent.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from typing import IO, Any
+
+from mixgrid.errors import DamagedArtifact, MixgridError, StepError
+from mixgrid.execute import WorkOrder
+from mixgrid.progress import Progress
+from mixgrid.record import Record
+
+_TAIL = 2000
+
+
+class WorkerDied(MixgridError):
+    """A worker process ended in the middle of a step: killed, or out of memory."""
+
+
+class Slots:
+    """As many steps at once as there are slots. An order goes to an idle slot that has its checkpoint loaded, if any."""
+
+    def __init__(self, count: int, *, store_url: str, threads: int = 1) -> None:
+        self._idle = [_Slot(store_url, threads) for _ in range(count)]
+        self._all = list(self._idle)
+        self._free = threading.Condition()
+
+    def run(self, order: WorkOrder, progress: Progress) -> Record:
+        """Make a step in a free slot. Raises what the step raised, or WorkerDied."""
+        hint = str(order.input_keys.get("checkpoint", order.key))
+        with self._free:
+            self._free.wait_for(lambda: self._idle)
+            slot = next((s for s in self._idle if s.hint == hint), self._idle[0])
+            self._idle.remove(slot)
+        slot.hint = hint
+        try:
+            return slot.run(order, progress)
+        finally:
+            with self._free:
+                self._idle.append(slot)
+                self._free.notify()
+
+    def close(self) -> None:
+        """End all worker processes at once; half-made steps leave garbage, never artifacts."""
+        for slot in self._all:
+            slot.kill()
+
+
+class _Slot:
+    def __init__(self, store_url: str, threads: int) -> None:
+        self.hint = ""
+        self._command = [sys.executable, "-m", "mixgrid.worker", store_url, str(threads)]
+        self._process: subprocess.Popen[str] | None = None
+        self._log: IO[str] | None = None
+
+    def run(self, order: WorkOrder, progress: Progress) -> Record:
+        process = self._started()
+        assert process.stdin
+        assert process.stdout
+        try:
+            process.stdin.write(order.model_dump_json() + "\n")
+            process.stdin.flush()
+            for line in process.stdout:
+                message = json.loads(line)
+                if "progress" in message:
+                    progress(*message["progress"])
+                else:
+                    return _outcome(message)
+        except (OSError, ValueError) as error:
+            raise WorkerDied(f"{order.title}: {self._last_words()} ({error})") from error
+        raise WorkerDied(f"{order.title}: {self._last_words()}")
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            for pipe in (self._process.stdin, self._process.stdout, self._log):
+                if pipe is not None:
+                    _close(pipe)
+            self._process = self._log = None
+
+    def _started(self) -> subprocess.Popen[str]:
+        if self._process is not None and self._process.poll() is None:
+            return self._process
+        self.kill()
+        self._log = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 (lives as long as the process)
+        threads = self._command[-1]
+        environment = {**os.environ, "OMP_NUM_THREADS": threads, "TOKENIZERS_PARALLELISM": "false"}
+        root = str(Path(__file__).parent.parent)
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [root, environment.get("PYTHONPATH")]))
+        self._process = subprocess.Popen(
+            self._command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+            env=environment,
+        )
+        return self._process
+
+    def _last_words(self) -> str:
+        assert self._process
+        assert self._log
+        status = self._process.wait()
+        self._log.seek(0)
+        tail = self._log.read()[-_TAIL:].strip()
+        how = f"signal {-status}" if status < 0 else f"status {status}"
+        return f"its worker process ended ({how})" + (f"; its last words:\n{tail}" if tail else "")
+
+
+def _outcome(message: dict[str, Any]) -> Record:
+    if "record" in message:
+        return Record.model_validate(message["record"])
+    if "damaged" in message:
+        raise DamagedArtifact(*message["damaged"])
+    raise StepError(message["error"])
+
+
+def _close(pipe: IO[str]) -> None:
+    try:
+        pipe.close()
+    except OSError:
+        return  # an unsent line of a dead process
