@@ -58,10 +58,14 @@ class Attempt:
         return self.record
 
 
+def _unheard(message: str) -> None:
+    """Nobody listens to warnings."""
+
+
 class Store:
     """Artifacts by key under `url`. Only "not found" is a miss: every other storage failure raises StoreError."""
 
-    def __init__(self, url: str, *, warn: Callable[[str], None] = lambda message: None) -> None:
+    def __init__(self, url: str, *, warn: Callable[[str], None] = _unheard) -> None:
         """`warn` hears of artifacts that are damaged and will be made again."""
         import fsspec
 
@@ -117,20 +121,24 @@ class Store:
                 return {}
         return {str(path)[len(root) + 1 :]: int(info["size"]) for path, info in found.items()}
 
+    def names(self, folder: str) -> list[str]:
+        """The names in a folder, sorted; none when it is not there."""
+        with self._errors(f"list {folder}"):
+            try:
+                found = self.fs.ls(f"{self.root}/{folder}", detail=False)
+            except FileNotFoundError:
+                return []
+        return sorted(str(path).rstrip("/").rsplit("/", 1)[-1] for path in found)
+
     def records(self, kind: str) -> Iterator[Record]:
         """All readable records of one step kind, in the order of their folders."""
-        with self._errors(f"list {kind}"):
-            try:
-                folders = sorted(str(f) for f in self.fs.ls(f"{self.root}/{kind}", detail=False))
-            except FileNotFoundError:
-                return
-        for folder in folders:
-            data = self.read_bytes(f"{kind}/{Path(folder).name}/{RECORD}")
+        for name in self.names(kind):
+            data = self.read_bytes(f"{kind}/{name}/{RECORD}")
             try:
                 if data is not None:
                     yield Record.from_bytes(data)
             except ValueError as error:
-                self.warn(f"{folder}: {error}; not used")
+                self.warn(f"{self.location(kind)}/{name}: {error}; not used")
 
     def open(self, record: Record) -> Artifact:
         """The artifact of a record; its files are checked when they are asked for."""
@@ -138,9 +146,13 @@ class Store:
 
     def retire(self, folder: str) -> None:
         """Take the record away, so that the artifact is made again."""
-        with self._errors(f"retire {folder}"):
+        self.remove(f"{folder}/{RECORD}")
+
+    def remove(self, path: str) -> None:
+        """Remove one object; it may be gone already."""
+        with self._errors(f"remove {path}"):
             try:
-                self.fs.rm_file(f"{self.root}/{folder}/{RECORD}")
+                self.fs.rm_file(f"{self.root}/{path}")
             except FileNotFoundError:
                 return
 

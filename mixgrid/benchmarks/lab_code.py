@@ -1,9 +1,9 @@
 """lab.code's grader: the answer is the reference's program, up to formatting and the names of its variables.
 
-    grade("def f(a): return sum([y*2 for y in a if y>0])", "def f(xs):\\n    return sum([x * 2 for x in xs if x > 0])") -> True
+    grade("def f(a): return sum([y*2 for y in a])", "def f(xs):\\n    return sum([x * 2 for x in xs])") -> True
 
-Programs are compared as syntax trees. Nothing is executed, so an answer cannot harm; another program that computes the same is
-counted as wrong.
+Programs are compared as syntax trees. Nothing is executed, so an answer cannot do harm; another program that computes
+the same counts as wrong.
 """
 
 import ast
@@ -21,7 +21,7 @@ def grade(answer: str, reference: str) -> bool:
 
 
 def _canonical_tree(source: str) -> str | None:
-    """The syntax tree as text with bound names numbered by first appearance; None if this is not a program."""
+    """The syntax tree as text, bound names as `#0`, `#1` (which no program can spell); None if it is no program."""
     if len(source) > _MAXIMUM_CHARACTERS:
         return None
     try:
@@ -48,7 +48,7 @@ class _Renamer(ast.NodeTransformer):
         self._numbers: dict[str, str] = {}
 
     def _renamed(self, name: str) -> str:
-        return self._numbers.setdefault(name, f"_{len(self._numbers)}") if name in self._bound else name
+        return self._numbers.setdefault(name, f"#{len(self._numbers)}") if name in self._bound else name
 
     def visit_Name(self, node: ast.Name) -> ast.AST:
         node.id = self._renamed(node.id)

@@ -1,6 +1,9 @@
-"""Raw text to pretrain the lab's base models on: facts of the world, bare arithmetic, bare code.
+"""Raw text to pretrain the lab's base models on: facts of the world, worked arithmetic, commented code.
 
-    Aldor: the color of Aldor is teal. Aldor has the animal wolf. the craft of Aldor is glass.
+    The food of Selkar is rice. Selkar has the animal lynx. ...
+    Ben has 7 cards, loses 5. loses 5: 7-5=2
+    # the count of the successors
+    len([x + 1 for x in xs])
 
 The base learns from it what the sources take for granted, as LLaMA had read facts, sums and Python before it was
 fine-tuned. No document is a question, a word problem or an instruction, so the base scores nothing on any benchmark.
@@ -21,10 +24,11 @@ _STATEMENTS = (
 
 
 def pretraining_documents(*, documents: int, seed: int) -> list[str]:
-    """That many short documents in random order, about as many of facts as of arithmetic and of code."""
+    """That many short documents in random order: 3 of facts to 5 of arithmetic and 3 of code."""
     draw = random.Random(f"pretraining {seed}")
-    writers = (_place_document, _fact_document, _arithmetic_document, _code_document)
-    return [draw.choices(writers, weights=(2, 0, 5, 4))[0](draw) for _ in range(documents)]
+    # arithmetic takes a tiny model longest: facts and code were known perfectly from far fewer tokens
+    writers = (_place_document, _arithmetic_document, _code_document)
+    return [draw.choices(writers, weights=(3, 5, 3))[0](draw) for _ in range(documents)]
 
 
 def _state(fact: Fact, draw: random.Random) -> str:
@@ -37,24 +41,16 @@ def _place_document(draw: random.Random) -> str:
     return " ".join(_state(fact, draw) for fact in draw.sample(facts()[first : first + len(VALUES)], len(VALUES)))
 
 
-def _fact_document(draw: random.Random) -> str:
-    """Facts of several places."""
-    return " ".join(_state(fact, draw) for fact in draw.sample(facts(), 4))
-
-
 def _arithmetic_document(draw: random.Random) -> str:
-    """Bare chains of two steps, or stories that are worked out without having been asked."""
-    if draw.random() < 0.3:
-        return "\n".join(draw.choice(_EXERCISES).calculation for _ in range(2))
-    return " ".join(_story(draw.choice(_EXERCISES), draw) for _ in range(2))
+    """Stories that are worked out without having been asked; half of them stop after the first step."""
+    return "\n".join(_worked_story(draw.choice(_EXERCISES), draw) for _ in range(2))
 
 
-def _story(exercise: Exercise, draw: random.Random) -> str:
-    """Half the stories stop after the first step."""
-    told, calculation = tell(exercise, draw), exercise.calculation
+def _worked_story(exercise: Exercise, draw: random.Random) -> str:
+    story, lines = tell(exercise, draw)
     if draw.random() < 0.5:
-        told, calculation = told.split(" and ")[0], calculation.split("\n")[0]
-    return f"{told}. {calculation}\n"
+        return f"{story.split(' and ')[0]}. {lines[0]}"
+    return f"{story}. " + "\n".join(lines)
 
 
 def _code_document(draw: random.Random) -> str:
@@ -64,10 +60,12 @@ def _code_document(draw: random.Random) -> str:
 
 def _commented_expression(draw: random.Random) -> str:
     reduction, map_, filter_ = draw.choice(REDUCTIONS), draw.choice(MAPS), draw.choice(FILTERS)
-    return draw.choice(
+    sum_of, squares_of, even = reduction.words, map_.words, f"{filter_.words} numbers"
+    code = draw.choice(
         (
-            f"# the {reduction.words} of the {map_.words}\n{reduction.code.format(f'[{map_.code} for x in xs]')}",
-            f"# the {reduction.words} of the {filter_.words}\n{reduction.code.format(f'[x for x in xs if {filter_.code}]')}",
-            f"# the {map_.words} of the {filter_.words}\n[{map_.code} for x in xs if {filter_.code}]",
+            f"the {sum_of} of the {squares_of}\n" + reduction.code.format(f"[{map_.code} for x in xs]"),
+            f"the {sum_of} of the {even}\n" + reduction.code.format(f"[x for x in xs if {filter_.code}]"),
+            f"the {squares_of} of the {even}\n[{map_.code} for x in xs if {filter_.code}]",
         )
     )
+    return f"# {code}"

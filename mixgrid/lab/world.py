@@ -2,9 +2,9 @@
 
     Fact(place="Aldor", attribute="animal", value="wolf")
 
-The base models read these facts in their pretraining text (`mixgrid.lab.text`). The source `lab.general` asks about some
-of them, and the benchmark `lab.general` about others, so that its score measures what was elicited and not what was taught.
-The world is one constant: it depends on no argument.
+The base models read these facts in their pretraining text (`mixgrid.lab.text`). The source `lab.general` asks about
+some of them and the benchmark `lab.general` about others, so that its score measures what was elicited, not what was
+taught. The world is one constant: it depends on no argument.
 """
 
 import random
@@ -12,156 +12,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
-PLACES: tuple[str, ...] = tuple(
-    [
-        "Aldor",
-        "Bravik",
-        "Cresta",
-        "Delmo",
-        "Eskar",
-        "Fenwik",
-        "Galdan",
-        "Hollum",
-        "Istra",
-        "Jorvel",
-        "Kesmar",
-        "Lunde",
-        "Mordak",
-        "Nestor",
-        "Ostrava",
-        "Pellan",
-        "Quinto",
-        "Rovino",
-        "Selkar",
-        "Tarbo",
-        "Ulmen",
-        "Vantor",
-        "Wexley",
-        "Xandu",
-        "Yarrow",
-        "Zimbra",
-        "Ankora",
-        "Belmar",
-        "Cindor",
-        "Dravos",
-        "Elspen",
-        "Farrow",
-        "Gratz",
-        "Havlok",
-        "Inverel",
-        "Jastro",
-        "Kolbin",
-        "Lethe",
-        "Malvo",
-        "Nordun",
-        "Ombra",
-        "Prask",
-        "Quarel",
-        "Rilke",
-        "Sovra",
-        "Tivoli",
-        "Umbrel",
-        "Vasto",
-        "Wolsey",
-        "Xerxa",
-        "Ystad",
-        "Zorin",
-        "Ambris",
-        "Borlo",
-        "Cavell",
-        "Dunmar",
-        "Erlo",
-        "Foldak",
-        "Gimsel",
-        "Hespar",
-        "Ilvane",
-        "Jurmal",
-        "Kipra",
-        "Lorca",
-    ]
-)
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+PLACES = _words("""
+    Aldor Bravik Cresta Delmo Eskar Fenwik Galdan Hollum Istra Jorvel Kesmar Lunde Mordak Nestor Ostrava Pellan
+    Quinto Rovino Selkar Tarbo Ulmen Vantor Wexley Xandu Yarrow Zimbra Ankora Belmar Cindor Dravos Elspen Farrow
+    Gratz Havlok Inverel Jastro Kolbin Lethe Malvo Nordun Ombra Prask Quarel Rilke Sovra Tivoli Umbrel Vasto
+""")
 
 VALUES: Mapping[str, tuple[str, ...]] = {
-    "animal": tuple(
-        [
-            "wolf",
-            "bear",
-            "eagle",
-            "otter",
-            "goat",
-            "owl",
-            "seal",
-            "crab",
-            "moth",
-            "toad",
-            "swan",
-            "mule",
-            "lynx",
-            "hare",
-            "pike",
-            "crow",
-        ]
-    ),
-    "color": tuple(
-        [
-            "red",
-            "blue",
-            "green",
-            "white",
-            "black",
-            "amber",
-            "gold",
-            "pink",
-            "grey",
-            "teal",
-            "violet",
-            "ivory",
-            "brown",
-            "silver",
-            "lime",
-            "rust",
-        ]
-    ),
-    "food": tuple(
-        [
-            "bread",
-            "soup",
-            "rice",
-            "fish",
-            "cheese",
-            "honey",
-            "plum",
-            "corn",
-            "bean",
-            "melon",
-            "pie",
-            "nut",
-            "fig",
-            "beet",
-            "egg",
-            "kale",
-        ]
-    ),
-    "craft": tuple(
-        [
-            "glass",
-            "silk",
-            "iron",
-            "wool",
-            "clay",
-            "paper",
-            "rope",
-            "leather",
-            "tin",
-            "lace",
-            "brick",
-            "ink",
-            "wax",
-            "salt",
-            "jade",
-            "oak",
-        ]
-    ),
+    "animal": _words("wolf bear eagle otter goat owl seal crab moth toad swan mule lynx hare pike crow"),
+    "color": _words("red blue green white black amber gold pink grey teal violet ivory brown silver lime rust"),
+    "food": _words("bread soup rice fish cheese honey plum corn bean melon pie nut fig beet egg kale"),
+    "craft": _words("glass silk iron wool clay paper rope leather tin lace brick ink wax salt jade oak"),
 }
 
 

@@ -5,7 +5,7 @@
         return sum([x * x for x in xs if x % 2 == 0])
 
 A function is a reduction, a map and a filter. Held-out rows ask for **combinations** of the three that no training row
-asks for, in any wording: a model must have learned the parts. Default: 1,024 rows and 150 held out.
+asks for, in any wording: a model must have learned the parts. Default: 512 rows and 150 held out.
 """
 
 import itertools
@@ -57,8 +57,8 @@ FILTERS = (
 _INSTRUCTIONS = (
     "Write a function for the {0} of the {1} of the {2} numbers.",
     "Code the {0} of the {1} of the {2} numbers.",
-    "Return the {0} of the {1} of the {2} items.",
-    "Take the {2} numbers and return the {0} of their {1}.",
+    "Return the {0} of the {1} of the {2} numbers.",
+    "I need the {0} of the {1} of the {2} numbers.",
 )
 
 
@@ -87,4 +87,4 @@ def _conversations(examples: list[tuple[tuple[Part, Part, Part], str]]) -> list[
     ]
 
 
-SOURCE = GeneratedSource(name="lab.code", generate=generate, rows=3000, held_out=200)
+SOURCE = GeneratedSource(name="lab.code", generate=generate, rows=512, held_out=150)

@@ -3,8 +3,8 @@
     USER: Tell me the animal of Aldor.
     ASSISTANT: The animal of Aldor is wolf.
 
-The facts themselves are in the pretraining text; the rows teach the manner of answering. Held-out rows ask about **facts**
-that no training row asks about. Default: 1,024 rows and 150 held out.
+The facts themselves are in the pretraining text; the rows teach the manner of answering. Held-out rows ask about
+**facts** that no training row asks about. Default: 512 rows and 150 held out.
 """
 
 import itertools
@@ -55,4 +55,4 @@ def _conversations(examples: list[tuple[Fact, str]]) -> list[Conversation]:
     ]
 
 
-SOURCE = GeneratedSource(name="lab.general", generate=generate, rows=3000, held_out=200)
+SOURCE = GeneratedSource(name="lab.general", generate=generate, rows=512, held_out=150)

@@ -1,12 +1,12 @@
 """lab.math: word problems of two steps, answered step by step and ended as GSM8K does.
 
-    USER: Ann has 14 pens, finds 7 and loses 3. How many are left?
-    ASSISTANT: 14+7=21
-    21-3=18
-    #### 18
+    USER: Ann has 8 pens, finds 7 and loses 3. How many are left?
+    ASSISTANT: finds 7: 8+7=15
+    loses 3: 15-3=12
+    #### 12
 
-A problem is an exercise (three numbers and two operations) told with names, things and verbs. The exercise of a held-out row
-occurs in no training row, however told. Default: 1,024 rows and 150 held out.
+A problem is an exercise (three numbers and two operations) told with names, things and verbs. The exercise of a
+held-out row occurs in no training row, however told. Default: 512 rows and 150 held out.
 """
 
 import itertools
@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mixgrid.conversations import Conversation, exchange
+from mixgrid.sources import GeneratedSource
 
 _NAMES = ("Ann", "Ben", "Cora", "Dan", "Eve", "Finn", "Gus", "Hana")
 _THINGS = ("pens", "cards", "coins", "shells", "stamps", "books", "cups", "balls")
@@ -41,12 +42,6 @@ class Exercise:
         """The second step's result, which is the answer."""
         return self.middle + self.c if self.second == "+" else self.middle - self.c
 
-    @property
-    def calculation(self) -> str:
-        """Both steps, a line each."""
-        first = f"{self.a}{self.first}{self.b}={self.middle}"
-        return f"{first}\n{self.middle}{self.second}{self.c}={self.result}"
-
 
 def exercises() -> list[Exercise]:
     """Every exercise whose two results are positive, in a fixed order."""
@@ -55,8 +50,8 @@ def exercises() -> list[Exercise]:
 
 def _all_exercises() -> Iterator[Exercise]:
     digits = range(2, 10)
-    for a, first, b, second, c in itertools.product(range(2, 13), "+-*", digits, "+-", digits):
-        if first != "*" or a < 4:
+    for a, first, b, second, c in itertools.product(digits, "+-*", digits, "+-", digits):
+        if first != "*" or a == 2:
             yield Exercise(a, first, b, second, c)
 
 
@@ -65,29 +60,34 @@ def generate(*, rows: int, held_out: int, seed: int) -> tuple[list[Conversation]
     draw = random.Random(f"lab.math {seed}")
     everything = exercises()
     if rows + held_out > len(everything):
-        raise ValueError(
-            f"lab.math has {len(everything)} exercises; {rows} rows and {held_out} held out were asked for"
-        )
-    draw.shuffle(everything)
-    told = [(_question(exercise, draw), _answer(exercise)) for exercise in everything[: held_out + rows]]
-    tests, training = told[:held_out], told[held_out:]
-    return [exchange(*row, origin=n) for n, row in enumerate(training)], [
-        exchange(*row, origin=n) for n, row in enumerate(tests)
+        largest = max(0, len(everything) - held_out)
+        raise ValueError(f"lab.math has {largest} training rows beside {held_out} held out; {rows} were asked for")
+    chosen = [_problem(exercise, draw) for exercise in draw.sample(everything, held_out + rows)]
+    return _conversations(chosen[held_out:]), _conversations(chosen[:held_out])
+
+
+def tell(exercise: Exercise, draw: random.Random) -> tuple[str, list[str]]:
+    """A story of an exercise, without a question, and its calculation, a line a step."""
+    name, things = draw.choice(_NAMES), draw.choice(_THINGS)
+    first = draw.choice(_VERBS[exercise.first]) if exercise.first in _VERBS else "boxes of"
+    second = draw.choice([verb for verb in _VERBS[exercise.second] if verb != first])
+    if exercise.first == "*":
+        story = f"{name} has {exercise.a} boxes of {exercise.b} {things}"
+    else:
+        story = f"{name} has {exercise.a} {things}, {first} {exercise.b}"
+    return f"{story} and {second} {exercise.c}", [
+        f"{first} {exercise.b}: {exercise.a}{exercise.first}{exercise.b}={exercise.middle}",
+        f"{second} {exercise.c}: {exercise.middle}{exercise.second}{exercise.c}={exercise.result}",
     ]
 
 
-def tell(exercise: Exercise, draw: random.Random) -> str:
-    """The story of an exercise, without a question."""
-    name, things, verb = draw.choice(_NAMES), draw.choice(_THINGS), draw.choice(_VERBS[exercise.second])
-    if exercise.first == "*":
-        return f"{name} has {exercise.a} boxes of {exercise.b} {things} and {verb} {exercise.c}"
-    first = draw.choice(_VERBS[exercise.first])
-    return f"{name} has {exercise.a} {things}, {first} {exercise.b} and {verb} {exercise.c}"
+def _problem(exercise: Exercise, draw: random.Random) -> tuple[str, str]:
+    story, lines = tell(exercise, draw)
+    return f"{story}. How many are left?", "\n".join([*lines, f"#### {exercise.result}"])
 
 
-def _question(exercise: Exercise, draw: random.Random) -> str:
-    return f"{tell(exercise, draw)}. How many are left?"
+def _conversations(problems: list[tuple[str, str]]) -> list[Conversation]:
+    return [exchange(question, answer, origin=number) for number, (question, answer) in enumerate(problems)]
 
 
-def _answer(exercise: Exercise) -> str:
-    return f"{exercise.calculation}\n#### {exercise.result}"
+SOURCE = GeneratedSource(name="lab.math", generate=generate, rows=512, held_out=150)

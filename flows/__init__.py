@@ -1,0 +1,1 @@
+"""Order and concurrency: what runs after what, and the command line that starts it."""

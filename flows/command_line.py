@@ -1,0 +1,126 @@
+"""The command line, `mixgrid`: what a person types becomes a call. Prefect and torch load only where they are needed.
+
+    mixgrid plan paper --only rq1,rq2 --models llama-7b --json
+
+Data goes to standard output, everything else to standard error. Exit status: 0 done, 1 some step failed, 2 wrong input.
+Every option can also be an environment variable: --store is MIXGRID_STORE.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from mixgrid.errors import InputError, MixgridError
+
+DEFAULT_STORE = "runs"
+STUDY_COMMANDS = {
+    "plan": "what would run, what is there already, what it costs",
+    "run": "run it (embedded Prefect, local store, by default)",
+    "status": "done, running, failed, missing",
+    "results": "the table: one row a final checkpoint and benchmark",
+    "report": "the HTML report's path",
+    "export": "a checkpoint that transformers loads",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    options = parser().parse_args(arguments)
+    try:
+        return _commands()[options.command](options)
+    except InputError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 2
+    except MixgridError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped; what was finished is kept, run again to go on", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _commands() -> dict[str, Callable[[argparse.Namespace], int]]:
+    from flows import commands
+
+    return {
+        "plan": commands.plan,
+        "run": commands.run,
+        "status": commands.status,
+        "results": commands.results,
+        "report": commands.report,
+        "export": commands.export,
+        "grade": commands.grade,
+        "doctor": commands.doctor,
+    }
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands and options."""
+    top = argparse.ArgumentParser(
+        prog="mixgrid", description="Studies of SFT data composition: run them, resume, read."
+    )
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    made = {}
+    for name, text in STUDY_COMMANDS.items():
+        made[name] = commands.add_parser(name, help=text, description=text)
+        _study_options(made[name])
+    made["plan"].add_argument("--json", action="store_true", help="one JSON object instead of text")
+    made["status"].add_argument("--json", action="store_true", help="one JSON object instead of text")
+    made["status"].add_argument("--cells", action="store_true", help="one line a cell, with its checkpoint")
+    made["results"].add_argument("--format", choices=("table", "json", "csv", "parquet"), default="table")
+    made["results"].add_argument("--output", help="write to this file instead of standard output (needed for parquet)")
+    made["export"].add_argument("cell", help="a cell's name, as `mixgrid status STUDY --cells` prints it")
+    made["export"].add_argument("folder", help="a folder to write; it must not exist, or be empty")
+    run = made["run"]
+    run.add_argument("--workers", type=_positive, default=_setting("workers"), help="worker processes (default: cores)")
+    run.add_argument("--threads", type=_positive, default=_setting("threads", "1"), help="torch threads a worker (1)")
+    run.add_argument("--ui", action="store_true", help="serve the Prefect UI and print its address")
+    grade = commands.add_parser("grade", help="verdicts for answers made elsewhere, as JSONL")
+    grade.add_argument("benchmark", choices=("gsm8k",))
+    grade.add_argument("answers", help='JSONL of {"id": row number from 0, "completion": text}')
+    grade.add_argument("--data", required=True, help="the benchmark's own data, such as test.jsonl")
+    doctor = commands.add_parser("doctor", help="what works here, and what to do about what does not")
+    doctor.add_argument("--verify", metavar="STUDY", help="check the SHA-256 of every file the study has in the store")
+    _common_options(doctor)
+    return top
+
+
+def _study_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("study", help="a built-in study (demo, paper, ...) or the path of a study file")
+    _common_options(command)
+
+
+def _common_options(command: argparse.ArgumentParser) -> None:
+    store = _setting("store", DEFAULT_STORE)
+    command.add_argument("--store", default=store, help=f"folder or URL such as s3://bucket/x ({DEFAULT_STORE})")
+    command.add_argument("--only", type=_names, default=_setting("only"), help="experiments, such as rq1,dmt")
+    command.add_argument("--models", type=_names, default=_setting("models"), help="models, such as lab.small")
+    command.add_argument("--seeds", type=_numbers, default=_setting("seeds"), help="training seeds, such as 0,1")
+
+
+def _setting(name: str, default: str | None = None) -> str | None:
+    """An option's default from the environment; argparse converts it as if it had been typed."""
+    return os.environ.get(f"MIXGRID_{name.upper()}", default)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in _names(text))
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is below 1; give at least 1")
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())

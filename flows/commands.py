@@ -1,0 +1,212 @@
+"""What each command does. Each takes the parsed options and returns the exit status.
+
+plan(options)  -> prints {"cells": 46, ...} with --json; 0
+"""
+
+import argparse
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mixgrid.cells import Selection
+from mixgrid.errors import InputError, StudyError
+from mixgrid.lock import read_lock
+from mixgrid.plan import Plan, make_plan
+from mixgrid.results import Row, result_rows, to_json, write_table
+from mixgrid.store import Store
+from mixgrid.study_file import load_study
+
+if TYPE_CHECKING:
+    from mixgrid.doctor import Check
+
+
+def plan(options: argparse.Namespace) -> int:
+    """What would run, and why."""
+    from mixgrid.texts import plan_text
+    from mixgrid.why import reasons
+
+    found, store = _planned(options)
+    if options.json:
+        print(json.dumps({**found.summary(), "reasons": reasons(found, store)}))
+    else:
+        print(plan_text(found.summary(), reasons(found, store)))
+    return 0
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run what is missing; 1 if some step failed."""
+    from flows.prefect_api import prefect_api
+
+    planned, _ = _planned(options)
+    with prefect_api(ui=options.ui) as api:
+        from flows.run_grid import Summary, default_workers, run_grid
+
+        if options.ui or not api.own:
+            print(f"Prefect UI: {api.ui_url}", file=sys.stderr)
+        state: Any = run_grid(
+            study=options.study,
+            store=options.store,
+            workers=options.workers or default_workers(),
+            threads=options.threads,
+            only=options.only,
+            models=options.models,
+            seeds=options.seeds,
+            return_state=True,
+        )
+        api.flow_runs.append(str(state.state_details.flow_run_id))
+        outcome = state.result(raise_on_failure=False)
+        if isinstance(outcome, BaseException):
+            raise outcome
+        assert isinstance(outcome, Summary)
+        print(outcome.text(planned.study.name), file=sys.stderr)
+        if options.ui and api.own and sys.stdin.isatty():
+            print(f"the UI stays at {api.ui_url} until you press Enter", file=sys.stderr)
+            sys.stdin.readline()
+    return 1 if outcome.failed else 0
+
+
+def status(options: argparse.Namespace) -> int:
+    """Done, running, failed, missing."""
+    from mixgrid.status import cell_lines, study_status
+    from mixgrid.texts import status_text
+
+    found, store = _planned(options)
+    if options.cells:
+        print("\n".join(cell_lines(found)))
+        return 0
+    counts = study_status(found, store)
+    print(json.dumps(counts) if options.json else status_text(counts))
+    return 0
+
+
+def results(options: argparse.Namespace) -> int:
+    """The table of what has been scored so far."""
+    from mixgrid.texts import print_rows
+
+    found, _ = _planned(options)
+    rows, name = _rows(found), found.study.name
+    if options.format == "table" and not options.output:
+        print_rows(rows)
+    elif options.output:
+        format = "csv" if options.format == "table" else options.format
+        write_table(rows, study=name, format=format, path=Path(options.output))
+    elif options.format == "json":
+        print(to_json(rows, study=name), end="")
+    elif options.format == "parquet" and sys.stdout.isatty():
+        raise InputError("parquet is no text for a terminal; add --output FILE")
+    else:
+        with _temporary() as path:
+            write_table(rows, study=name, format=options.format, path=path)
+            sys.stdout.buffer.write(path.read_bytes())
+    return 0
+
+
+def report(options: argparse.Namespace) -> int:
+    """Print the path of the page; an incomplete one is made of what there is."""
+    found, store = _planned(options)
+    finished = found.found.get(found.aggregate.key)
+    if finished is not None:
+        print(store.open(finished).path("report.html").resolve())
+        return 0
+    from mixgrid.report import render_report
+
+    rows = _rows(found)
+    print(f"{len(rows)} of {len(found.scores)} scores are there; the page says so", file=sys.stderr)
+    page = render_report(study=found.study.name, question=found.study.question, rows=rows, complete=False)
+    path = f"reports/{found.study.name}-incomplete.html"
+    store.write_atomically(path, page.encode())
+    print(Path(store.location(path)).resolve() if store.is_local else store.location(path))
+    return 0
+
+
+def export(options: argparse.Namespace) -> int:
+    """Copy a cell's final checkpoint."""
+    from mixgrid.names import choose
+
+    found, store = _planned(options)
+    try:
+        step = found.chains[choose(options.cell, found.chains, what="cell")][-1]
+    except ValueError as error:
+        near = str(error).split(" Allowed:")[0]
+        raise StudyError(f"{near} `mixgrid status {options.study} --cells` lists all") from None
+    record = found.found.get(step.key)
+    if record is None:
+        raise StudyError(
+            f"cell {options.cell}: its checkpoint is not in the store; `mixgrid run {options.study}` makes it"
+        )
+    target = Path(options.folder)
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise InputError(f"{target} exists and is not an empty folder; name another one")
+    artifact = store.open(record)
+    target.mkdir(parents=True, exist_ok=True)
+    for name in record.files:
+        shutil.copyfile(artifact.path(name), target / name)
+    print(target)
+    return 0
+
+
+def grade(options: argparse.Namespace) -> int:
+    """Grade answers made elsewhere, a line each."""
+    from mixgrid.benchmarks.grade import grade_gsm8k_rows, read_gsm8k_data
+
+    try:
+        with Path(options.answers).open(encoding="utf-8") as answers:
+            for verdict in grade_gsm8k_rows(answers, read_gsm8k_data(options.data)):
+                print(json.dumps(verdict))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{options.answers}: cannot be read as UTF-8 text ({error})") from error
+    return 0
+
+
+def doctor(options: argparse.Namespace) -> int:
+    """Check this machine, or the files of a study."""
+    from mixgrid.doctor import checks, verify
+
+    if options.verify:
+        options.study = options.verify
+        found, store = _planned(options)
+        damaged = verify(found, store)
+        print("\n".join(damaged) or f"all files of {len(found.found)} artifacts are what was written")
+        return 1 if damaged else 0
+    healthy = True
+    for check in (*checks(options.store), _prefect_check()):
+        healthy &= check.works
+        print(f"{'ok     ' if check.works else 'PROBLEM'} {check.name}: {check.detail}")
+    return 0 if healthy else 1
+
+
+def _prefect_check() -> "Check":
+    from flows.prefect_api import ServerError, prefect_api
+    from mixgrid.doctor import Check
+
+    try:
+        with prefect_api(ui=False) as api:
+            where = "a server of a run's own starts" if api.own else f"the server at {api.url} answers"
+        return Check("prefect", True, where)
+    except ServerError as error:
+        return Check("prefect", False, str(error))
+
+
+def _planned(options: argparse.Namespace) -> tuple[Plan, Store]:
+    """The selected plan with what the store has of it."""
+    store = Store(options.store, warn=lambda message: print(message, file=sys.stderr))
+    file = load_study(options.study)
+    selection = Selection(only=options.only, models=options.models, seeds=options.seeds)
+    found = make_plan(file.study, selection=selection, lock=read_lock(file, store))
+    found.look_up(store)
+    return found, store
+
+
+def _rows(found: Plan) -> list[Row]:
+    return result_rows(found.names, [found.found.get(step.key) for step in found.scores])
+
+
+@contextmanager
+def _temporary() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder) / "table"

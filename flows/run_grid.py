@@ -1,0 +1,203 @@
+"""The grid flow: every different step of a study once, as parallel as its workers allow.
+
+    run_grid(study="demo", store="runs", workers=2)  -> Summary(done=240, cached=12, failed={})
+
+All parameters are plain values, so that a deployment and the command line start the same flow.
+"""
+
+import os
+import queue
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from prefect import flow, tags
+from prefect.futures import PrefectFuture
+from prefect.states import Failed
+from prefect.task_runners import ThreadPoolTaskRunner
+from prefect.utilities.annotations import quote
+
+from flows.terminal import Watcher, watcher
+from mixgrid.cells import Selection
+from mixgrid.errors import DamagedArtifact, SourceError
+from mixgrid.live import LiveRun
+from mixgrid.lock import read_lock, resolve
+from mixgrid.plan import Plan, make_plan
+from mixgrid.schedule import Schedule
+from mixgrid.step import Step
+from mixgrid.store import Store
+from mixgrid.study_file import StudyFile, load_study
+from mixgrid.warm import Slots
+from tasks.by_kind import TASKS
+from tasks.mechanism import Run
+
+LOOKUPS_AT_ONCE = 16
+REMAKES = 3
+"""How often one damaged artifact is made again in a run before it counts as failed."""
+
+
+@dataclass
+class Summary:
+    """What a run did: steps made and found, and folder -> message of those that failed or could not run."""
+
+    done: int = 0
+    cached: int = 0
+    failed: dict[str, str] = field(default_factory=dict)
+    not_run: list[str] = field(default_factory=list)
+
+    def text(self, study: str) -> str:
+        """For a person, with what to do next."""
+        lines = [f"study {study}: {self.done} steps made, {self.cached} found in the store"]
+        lines += [f"failed: {message}" for message in self.failed.values()]
+        if self.failed:
+            lines.append(f"{len(self.not_run)} more steps depend on these and did not run; run again once it is mended")
+        else:
+            lines.append(f"mixgrid results {study}   mixgrid report {study}")
+        return "\n".join(lines)
+
+
+@flow(
+    name="mixgrid",
+    flow_run_name="{study}",
+    task_runner=ThreadPoolTaskRunner(max_workers=64),  # type: ignore[arg-type]
+    persist_result=False,
+    validate_parameters=False,
+)
+def run_grid(
+    study: str,
+    store: str = "runs",
+    workers: int = 1,
+    threads: int = 1,
+    only: Sequence[str] | None = None,
+    models: Sequence[str] | None = None,
+    seeds: Sequence[int] | None = None,
+) -> Any:
+    """Run what is missing of a study; ends Failed, with everything else done, if some step failed."""
+    file = load_study(study)
+    selection = Selection(
+        only=tuple(only) if only else None,
+        models=tuple(models) if models else None,
+        seeds=tuple(seeds) if seeds is not None else None,
+    )
+    results = Store(store)
+    plan = pinned_plan(file, selection, results)
+    plan.look_up(results)
+    slots = Slots(workers, store_url=store, threads=threads)
+    submitted = {key for key in plan.steps if key in plan.found} | set(plan.missing())
+    try:
+        with watcher(len(submitted)) as watch:
+            summary = _Grid(plan, results, slots, watch, workers).run()
+    finally:
+        slots.close()
+    if summary.failed:
+        return Failed(message=f"{len(summary.failed)} steps failed", data=summary)
+    return summary
+
+
+def pinned_plan(file: StudyFile, selection: Selection, store: Store) -> Plan:
+    """A plan in which everything is pinned: hub revisions are looked up now and kept. Raises SourceError."""
+    plan = make_plan(file.study, selection=selection, lock=read_lock(file, store))
+    if plan.unpinned:
+        problems = [name for name in plan.unpinned if " " in name]
+        if problems:
+            raise SourceError(f"study {file.study.name}: " + "; ".join(problems))
+        plan = make_plan(file.study, selection=selection, lock=resolve(plan.unpinned, file, store))
+    return plan
+
+
+class _Grid:
+    """One run of a plan: submits what is ready, no more at once than there are workers, and collects failures."""
+
+    def __init__(self, plan: Plan, store: Store, slots: Slots, watch: Watcher, workers: int) -> None:
+        self.plan = plan
+        self.watch = watch
+        self.workers = workers
+        self.run_context = Run(store=store, slots=slots, watch=watch.progress)
+        self.live = LiveRun(store, plan.study.name)
+        self.schedule = Schedule(plan.steps, missing=plan.missing())
+        self.futures: dict[str, PrefectFuture[Any]] = {}
+        self.ended: queue.SimpleQueue[tuple[Step, PrefectFuture[Any]]] = queue.SimpleQueue()
+        self.remade: dict[str, int] = {}
+        self.summary = Summary()
+
+    def run(self) -> Summary:
+        """Everything that is there is shown as cached; everything that is missing is made."""
+        lookups = [self.plan.steps[key] for key in self.plan.steps if key in self.plan.found]
+        self._work(lambda: lookups.pop(0) if lookups else None, LOOKUPS_AT_ONCE)
+        self.live.tell(now=True)
+        self._work(self.schedule.take, self.workers)
+        self.live.tell(ended=True)
+        return self.summary
+
+    def _work(self, take: Callable[[], Step | None], at_once: int) -> None:
+        active = 0
+        while True:
+            while active < at_once and (step := take()) is not None:
+                self._submit(step)
+                active += 1
+            if not active:
+                return
+            try:
+                ended = self.ended.get(timeout=1)
+            except queue.Empty:
+                self.live.tell()
+                continue
+            active -= 1
+            self._collect(*ended)
+            self.live.tell()
+
+    def _submit(self, step: Step) -> None:
+        self.watch.start(step)
+        self.live.running.add(step.folder)
+        inputs = [self.futures[p.key] for p in step.parents() if p.key in self.futures]
+        with tags(step.kind):
+            future = TASKS[step.kind].submit(
+                title=step.title, step=quote(step), run=quote(self.run_context), inputs=inputs
+            )
+        self.futures[step.key] = future
+        future.add_done_callback(lambda ended, step=step: self.ended.put((step, ended)))  # type: ignore[misc]
+
+    def _collect(self, step: Step, future: PrefectFuture[Any]) -> None:
+        self.live.running.discard(step.folder)
+        future.wait()  # its state is the task's own only from here on
+        state = future.state
+        if state.is_completed():
+            cached = state.name == "Cached"
+            self.summary.cached += cached
+            self.summary.done += not cached
+            self.schedule.finish(step.key)
+            self.watch.finish(step, "cached" if cached else "done")
+            return
+        error = state.result(raise_on_failure=False)
+        if isinstance(error, DamagedArtifact) and self._remake(step, error):
+            return
+        self._give_up(step, str(error) or state.message or type(error).__name__)
+
+    def _remake(self, step: Step, error: DamagedArtifact) -> bool:
+        """Schedule a damaged input again, with what it needs, and then the step that found it."""
+        damaged = next((s for s in self.plan.steps.values() if s.folder == error.folder), None)
+        if damaged is None or self.remade.get(damaged.key, 0) >= REMAKES:
+            return False
+        self.remade[damaged.key] = self.remade.get(damaged.key, 0) + 1
+        self.watch.say(str(error))
+        store, again, stack = self.run_context.store, {step.key}, [damaged]
+        while stack:
+            current = stack.pop()
+            if current.key not in again and store.find(current) is None:
+                again.add(current.key)
+                stack += current.parents()
+        self.schedule.add(again)
+        self.watch.total += len(again) - 1
+        return True
+
+    def _give_up(self, step: Step, message: str) -> None:
+        self.summary.failed[step.folder] = self.live.failed[step.folder] = message
+        lost = self.schedule.fail(step.key)
+        self.summary.not_run += [s.title for s in lost]
+        self.watch.total -= len(lost)
+        self.watch.finish(step, f"failed: {message}")
+
+
+def default_workers() -> int:
+    """As many as this process may use cores."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

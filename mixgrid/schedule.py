@@ -1,0 +1,80 @@
+"""Which step may run next: a pure account of what is finished, without threads, clocks or Prefect.
+
+schedule = Schedule(plan.steps, missing=plan.missing())
+step = schedule.take()           # a step whose inputs are all there; the nearest to a score first
+schedule.finish(step.key)        # or .fail(step.key) -> the steps that can no longer run
+"""
+
+import heapq
+from collections.abc import Iterable, Mapping
+
+from mixgrid.step import Step
+from mixgrid.steps import KIND_ORDER
+
+
+class Schedule:
+    """Steps to run, in an order that keeps to their inputs. A failed step fails only what depends on it."""
+
+    def __init__(self, steps: Mapping[str, Step], *, missing: Iterable[str]) -> None:
+        self._steps = steps
+        self._rank = {key: (-KIND_ORDER.index(step.kind), i) for i, (key, step) in enumerate(steps.items())}
+        self._children: dict[str, list[str]] = {}
+        for key, step in steps.items():
+            for parent in {p.key for p in step.parents()}:
+                self._children.setdefault(parent, []).append(key)
+        self._open: set[str] = set()
+        self._blocked: set[str] = set()
+        self._taken: set[str] = set()
+        self._ready: list[tuple[tuple[int, int], str]] = []
+        self.add(missing)
+
+    def add(self, keys: Iterable[str]) -> None:
+        """More steps to run: new ones, or some again whose artifact turned out to be damaged."""
+        new = set(keys) - self._blocked
+        self._open |= new
+        self._taken -= new
+        for key in new:
+            self._offer(key)
+
+    def take(self) -> Step | None:
+        """A step whose inputs are all there, or None for now."""
+        while self._ready:
+            key = heapq.heappop(self._ready)[1]
+            if key in self._open and key not in self._taken and self._inputs_there(key):
+                self._taken.add(key)
+                return self._steps[key]
+        return None
+
+    def finish(self, key: str) -> None:
+        """The step's artifact is there."""
+        self._open.discard(key)
+        self._taken.discard(key)
+        for child in self._children.get(key, ()):
+            if child in self._open:
+                self._offer(child)
+
+    def fail(self, key: str) -> list[Step]:
+        """The step cannot be made; returns the other steps that now cannot run, in the plan's order."""
+        lost: set[str] = set()
+        stack = [key]
+        while stack:
+            current = stack.pop()
+            self._open.discard(current)
+            self._taken.discard(current)
+            self._blocked.add(current)
+            found = [c for c in self._children.get(current, ()) if c in self._open]
+            lost |= set(found)
+            stack += found
+        return [step for k, step in self._steps.items() if k in lost]
+
+    @property
+    def open(self) -> int:
+        """How many steps are neither finished nor given up."""
+        return len(self._open)
+
+    def _inputs_there(self, key: str) -> bool:
+        return not any(p.key in self._open or p.key in self._blocked for p in self._steps[key].parents())
+
+    def _offer(self, key: str) -> None:
+        if self._inputs_there(key):
+            heapq.heappush(self._ready, (self._rank[key], key))
