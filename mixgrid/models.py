@@ -50,7 +50,7 @@ def load_tokenizer(source: str | Path | None, *, revision: str | None = None) ->
 
 
 def new_llama(shape: LlamaShape, *, tokenizer: Any, seed: int) -> Any:
-    """A LLaMA with random weights in fp32; the same seed gives the same weights. Input and output embeddings are tied."""
+    """A LLaMA with random weights in fp32; the same seed gives the same weights."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -61,7 +61,8 @@ def new_llama(shape: LlamaShape, *, tokenizer: Any, seed: int) -> Any:
         num_hidden_layers=shape.layers,
         num_attention_heads=shape.heads,
         max_position_embeddings=4096,
-        tie_word_embeddings=True,
+        tie_word_embeddings=shape.tied_embeddings,
+        initializer_range=shape.initializer_range,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,

@@ -79,7 +79,8 @@ def pin_model(model: Model, *, template: str | None, base_seed: int, lock: Lock)
         from mixgrid.lab.models import LAB_MODELS
 
         lab = LAB_MODELS[model.lab]
-        text = LabText(documents=lab.documents, seed=lab.seed)
+        training = lab.pretraining
+        text = LabText(documents=training.documents, seed=training.seed)
         tokenizer = TokenizerSettings(vocabulary_size=lab.vocabulary_size, text=text)
         shape = LlamaShape(
             hidden_size=lab.hidden_size,
@@ -87,13 +88,17 @@ def pin_model(model: Model, *, template: str | None, base_seed: int, lock: Lock)
             layers=lab.layers,
             heads=lab.heads,
             vocabulary_size=lab.vocabulary_size,
+            tied_embeddings=lab.tied_embeddings,
+            initializer_range=lab.initializer_range,
         )
         pretraining = Pretraining(
             text=text,
-            steps=lab.steps,
-            batch_size=lab.batch_size,
-            sequence_length=lab.sequence_length,
-            peak_learning_rate=lab.peak_learning_rate,
+            steps=training.steps,
+            batch_size=training.batch_size,
+            sequence_length=training.sequence_length,
+            peak_learning_rate=training.peak_learning_rate,
+            warmup_ratio=training.warmup_ratio,
+            adam_beta2=training.adam_beta2,
         )
         base = BaseSettings(shape=shape, seed=base_seed, pretraining=pretraining)
         return PinnedModel(tokenizer, base, ModelRuntime(), model.template or template or "plain")

@@ -91,6 +91,8 @@ class LlamaShape(Settings):
     layers: Positive
     heads: Positive
     vocabulary_size: Annotated[int, Field(ge=300, le=200_000)]
+    tied_embeddings: bool = False
+    initializer_range: Annotated[float, Field(gt=0, lt=1)] = 0.02
 
     @model_validator(mode="after")
     def _check(self) -> Self:

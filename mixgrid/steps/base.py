@@ -20,13 +20,15 @@ VERSION = 1
 
 
 class Pretraining(Settings):
-    """Next-token training on raw text: `steps` batches of `batch_size` windows of `sequence_length` tokens."""
+    """Next-token training on raw text: `steps` batches of `batch_size` rows of `sequence_length` tokens."""
 
     text: LabText
     steps: Positive
     batch_size: Positive
     sequence_length: Positive
     peak_learning_rate: Rate
+    warmup_ratio: float
+    adam_beta2: float
 
 
 class BaseSettings(Settings):

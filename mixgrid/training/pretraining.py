@@ -1,4 +1,4 @@
-"""Pretraining of the lab's tiny models on raw text: windows of one long token stream, loss on every token.
+"""Pretraining of the lab's tiny models on raw text: rows of one long token stream, loss on every token.
 
 pretrain(model, tokenizer, Pretraining(text=LabText(documents=8000), steps=1500, batch_size=16, ...), progress=...)
     -> {"steps": 1500, "tokens": 3072000, "final_loss": 0.71, "tokens_per_second": 24000.0}
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mixgrid.lab.text import pretraining_documents
 from mixgrid.progress import Progress
 from mixgrid.recipe import Recipe
-from mixgrid.training.batches import Row, flatten
+from mixgrid.training.batches import Row, example_order, flatten
 from mixgrid.training.loop import optimise
 
 if TYPE_CHECKING:
@@ -29,8 +29,9 @@ def pretrain(model: Any, tokenizer: Any, settings: "Pretraining", *, progress: P
         epochs=1,
         batch_size=settings.batch_size,
         peak_learning_rate=settings.peak_learning_rate,
-        warmup_ratio=0.03,
+        warmup_ratio=settings.warmup_ratio,
         schedule="cosine",
+        adam_beta2=settings.adam_beta2,
     )
     curve = optimise(model, _batches(stream, settings), recipe=recipe, total_steps=settings.steps, progress=progress)
     return {
@@ -43,11 +44,14 @@ def pretrain(model: Any, tokenizer: Any, settings: "Pretraining", *, progress: P
 
 
 def _batches(stream: NDArray[np.int64], settings: "Pretraining") -> Iterator[list[Row]]:
-    """Windows at random places of the stream, each one segment of a row."""
-    draw = np.random.Generator(np.random.PCG64(settings.text.seed))
-    length = settings.sequence_length
+    """The stream cut into rows, each one segment; shuffled anew each time all have been read."""
+    length, size = settings.sequence_length, settings.batch_size
+    rows = stream[: len(stream) // length * length].reshape(-1, length).astype(np.int32)
     everything = np.ones(length, dtype=bool)
-    for _ in range(settings.steps):
-        starts = draw.integers(0, len(stream) - length, size=settings.batch_size)
-        windows = [(stream[s : s + length].astype(np.int32), everything) for s in starts]
-        yield flatten(windows, max_row_tokens=settings.batch_size * length)
+    order = np.empty(0, dtype=np.int64)
+    for step in range(settings.steps):
+        if len(order) < size:
+            epoch = example_order(len(rows), seed=settings.text.seed, epoch=step)
+            order = np.concatenate([order, epoch])
+        batch, order = order[:size], order[size:]
+        yield flatten([(rows[i], everything) for i in batch], max_row_tokens=size * length)

@@ -1,0 +1,50 @@
+# mixgrid: `make demo` runs the demo study, `make test` the tests; both build .venv/ first, from pinned versions.
+PYTHON ?= python3
+BIN := .venv/bin
+MIXGRID := $(BIN)/mixgrid
+DEMO_STORE ?= runs
+
+.PHONY: env demo test test-fast test-full lint format packages clean
+
+env: .venv/.built
+
+.venv/.built: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "mixgrid needs Python 3.11 or newer; name one with: make PYTHON=python3.11"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -q && \
+	  apt-get install -qy python3-venv; } || { echo "install the package python3-venv first"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install -q -c constraints.txt -e '.[dev]'
+	touch $@
+
+demo: env
+	$(MIXGRID) run demo --store $(DEMO_STORE)
+	$(MIXGRID) results demo --store $(DEMO_STORE)
+	$(MIXGRID) report demo --store $(DEMO_STORE)
+
+test: env packages lint
+	$(BIN)/pytest -m 'not slow'
+
+test-fast: env                   # needs neither a Prefect server nor a browser
+	$(BIN)/pytest -m 'not slow and not server'
+
+test-full: env packages lint
+	$(BIN)/pytest
+
+# What tests need from Debian: installed where we may; without it they skip and say so (in CI they fail instead).
+packages:
+	@command -v chromium >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \
+	  { apt-get update -q && apt-get install -qy --no-install-recommends chromium; } || \
+	  echo "chromium could not be installed; the tests of the page in a browser will not run"
+
+lint: env
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: env
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
