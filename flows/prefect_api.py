@@ -80,11 +80,16 @@ def prefect_api(*, ui: bool) -> Iterator[Api]:
         finally:
             _settle(api.flow_runs if api else [])
             os.environ.pop("PREFECT_API_URL", None)
-            process.terminate()
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
+            _stop(process)
+
+
+def _stop(process: subprocess.Popen[str]) -> None:
+    process.terminate()
+    try:
+        process.communicate(timeout=10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
 
 
 def _settle(flow_runs: Sequence[str]) -> None:

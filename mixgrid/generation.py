@@ -35,6 +35,8 @@ def generate(
     progress: Progress = silent,
 ) -> list[Answer]:
     """Answer each prompt greedily; results in the prompts' order. Prompts of like length share a batch."""
+    if not prompts:
+        return []
     encoded = tokenizer(list(prompts), add_special_tokens=add_special_tokens)["input_ids"]
     order = sorted(range(len(prompts)), key=lambda i: len(encoded[i]))
     answers: dict[int, Answer] = {}

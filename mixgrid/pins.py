@@ -81,7 +81,8 @@ def pin_model(model: Model, *, template: str | None, base_seed: int, lock: Lock)
         lab = LAB_MODELS[model.lab]
         training = lab.pretraining
         text = LabText(documents=training.documents, seed=training.seed)
-        tokenizer = TokenizerSettings(vocabulary_size=lab.vocabulary_size, text=text)
+        chosen = model.template or template or "plain"
+        tokenizer = TokenizerSettings(vocabulary_size=lab.vocabulary_size, template=chosen, text=text)
         shape = LlamaShape(
             hidden_size=lab.hidden_size,
             intermediate_size=lab.intermediate_size,
@@ -101,10 +102,10 @@ def pin_model(model: Model, *, template: str | None, base_seed: int, lock: Lock)
             adam_beta2=training.adam_beta2,
         )
         base = BaseSettings(shape=shape, seed=base_seed, pretraining=pretraining)
-        return PinnedModel(tokenizer, base, ModelRuntime(), model.template or template or "plain")
+        return PinnedModel(tokenizer, base, ModelRuntime(), chosen)
     chosen = model.template or template or "vicuna"
     if model.scratch is not None:
-        tokenizer = TokenizerSettings(vocabulary_size=model.scratch.vocabulary_size)
+        tokenizer = TokenizerSettings(vocabulary_size=model.scratch.vocabulary_size, template=chosen)
         return PinnedModel(tokenizer, BaseSettings(shape=model.scratch, seed=base_seed), ModelRuntime(), chosen)
     if model.path is not None:
         content = folder_hash(model.path)

@@ -7,13 +7,23 @@ What the paper does not state follows FastChat's Vicuna script: AdamW, no weight
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from mixgrid.identity import Settings
 
-Positive = Annotated[int, Field(ge=1)]
-Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Share = Annotated[float, Field(ge=0, lt=1)]
+
+def _no_flag(value: object) -> object:
+    """Pydantic takes true for 1.0; a study that says `true` for a number means something else."""
+    if isinstance(value, bool):
+        raise ValueError("must be a number")
+    return value
+
+
+Positive = Annotated[int, Field(ge=1, strict=True)]
+# not strict: YAML reads 2e-5, without a dot, as text
+Number = Annotated[float, BeforeValidator(_no_flag)]
+Rate = Annotated[Number, Field(gt=0, allow_inf_nan=False)]
+Share = Annotated[Number, Field(ge=0, lt=1)]
 
 
 class Recipe(Settings):
@@ -22,9 +32,9 @@ class Recipe(Settings):
     epochs: Positive
     batch_size: Positive
     peak_learning_rate: Rate
-    warmup_ratio: Annotated[float, Field(ge=0, le=1)]
+    warmup_ratio: Annotated[Number, Field(ge=0, le=1)]
     schedule: Literal["cosine", "linear", "constant"]
-    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    weight_decay: Annotated[Number, Field(ge=0, allow_inf_nan=False)] = 0.0
     max_gradient_norm: Rate = 1.0
     adam_beta1: Share = 0.9
     adam_beta2: Share = 0.999

@@ -56,7 +56,10 @@ class Record(BaseModel):
     @classmethod
     def from_bytes(cls, data: bytes) -> "Record":
         """Read a record. Raises ValueError when it is damaged in any way."""
-        document = json.loads(data)
+        try:
+            document = json.loads(data)
+        except RecursionError:
+            raise ValueError("the record is nested too deeply") from None
         if not isinstance(document, dict):
             raise ValueError("the record is not an object")
         checksum = document.pop("checksum", None)

@@ -72,7 +72,8 @@ class Store:
         self.url = url
         self.warn = warn
         try:
-            self.fs, root = fsspec.core.url_to_fs(url)
+            # no cache of listings: other processes write too
+            self.fs, root = fsspec.core.url_to_fs(url, use_listings_cache=False)
         except (ImportError, ValueError, OSError) as error:
             raise StoreError(f"store {url!r}: {error}; give a folder or an s3:// URL") from error
         self.root = str(root).rstrip("/")
@@ -180,7 +181,7 @@ class Store:
 
     def download(self, source: str, path: Path) -> None:
         """Copy a file of the store to a local path. Raises FileNotFoundError when it is not there."""
-        with self._errors(f"read {source}"):
+        with self._errors(f"read {source}", but=FileNotFoundError):
             self.fs.get_file(f"{self.root}/{source}", str(path))
 
     def read_bytes(self, path: str) -> bytes | None:
@@ -204,11 +205,11 @@ class Store:
             temporary.replace(final)
 
     @contextmanager
-    def _errors(self, action: str) -> Iterator[None]:
-        """Every failure but "not found" becomes a StoreError that names the store and the action."""
+    def _errors(self, action: str, *, but: type[Exception] | tuple[()] = ()) -> Iterator[None]:
+        """Every failure (`but` one) becomes a StoreError that names the store and the action."""
         try:
             yield
-        except FileNotFoundError:
+        except but:
             raise
         except _storage_errors() as error:
             raise StoreError(f"store {self.url}: cannot {action}: {error or type(error).__name__}") from error

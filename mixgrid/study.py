@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from mixgrid.experiments import Axes, load_experiments
 from mixgrid.identity import Proportion, Settings
 from mixgrid.names import choose, named_form, unique
-from mixgrid.recipe import Positive, Recipe
+from mixgrid.recipe import Number, Positive, Recipe
 
 Seed = Annotated[int, Field(ge=0, lt=2**31, strict=True)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$")]
@@ -32,7 +32,7 @@ class SourceChoice(Settings):
     split: str | None = None
     revision: str | None = None
     rows: Positive | None = None
-    held_out: Annotated[int, Field(ge=0)] | None = None
+    held_out: Annotated[int, Field(ge=0, strict=True)] | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -61,7 +61,7 @@ class BenchmarkChoice(Settings):
     path: Paths | None = None
     rows: Positive | None = None
     items: Positive | None = None
-    max_new_tokens: Annotated[int, Field(ge=1, le=16384)] | None = None
+    max_new_tokens: Annotated[int, Field(ge=1, le=16384, strict=True)] | None = None
 
     @field_validator("name")
     @classmethod
@@ -90,9 +90,9 @@ class LlamaShape(Settings):
     intermediate_size: Positive
     layers: Positive
     heads: Positive
-    vocabulary_size: Annotated[int, Field(ge=300, le=200_000)]
+    vocabulary_size: Annotated[int, Field(ge=300, le=200_000, strict=True)]
     tied_embeddings: bool = False
-    initializer_range: Annotated[float, Field(gt=0, lt=1)] = 0.02
+    initializer_range: Annotated[Number, Field(gt=0, lt=1)] = 0.02
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -121,9 +121,10 @@ class Model(Settings):
         from mixgrid.lab.models import LAB_MODELS
 
         if isinstance(value, str) and value not in LAB_MODELS:
-            raise ValueError(
-                f"no built-in model; built in: {', '.join(LAB_MODELS)}; or give name and hub, path or scratch"
-            )
+            try:
+                choose(value, LAB_MODELS, what="model")
+            except ValueError as error:
+                raise ValueError(f"{error}; or give name and hub, path or scratch") from None
         return {"name": value, "lab": value} if isinstance(value, str) else value
 
     @model_validator(mode="after")
@@ -152,6 +153,12 @@ class ExperimentChoice(Settings):
     def _known(cls, value: str) -> str:
         return choose(value, load_experiments(), what="experiment")
 
+    @field_validator("seeds", "proportions")
+    @classmethod
+    def _no_repeats(cls, value: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
+        unique(value or (), what="value")
+        return value
+
 
 class Study(Settings):
     """A question with its axes. Seeds are training seeds; the subset and base seeds are the same for all of them."""
@@ -166,7 +173,7 @@ class Study(Settings):
     experiments: tuple[Annotated[ExperimentChoice, BeforeValidator(named_form)], ...] = Field(min_length=1)
     recipe: Recipe
     template: TemplateName | None = None
-    max_length: Annotated[int, Field(ge=8)] = 2048
+    max_length: Annotated[int, Field(ge=8, strict=True)] = 2048
     subset_seed: Seed = 0
     base_seed: Seed = 0
 
@@ -181,6 +188,12 @@ class Study(Settings):
         for ability in self.specialised:
             choose(ability, self.abilities, what="ability")
         unique([m.name for m in self.models], what="model")
+        for model in self.models:
+            if (model.template or self.template) == "chat" and (model.lab or model.scratch):
+                raise ValueError(
+                    f"model {model.name}: a tokenizer trained here has no chat template of its own; use template vicuna "
+                    "or plain"
+                )
         unique([e.name for e in self.experiments], what="experiment")
         for choice in self.experiments:
             load_experiments()[choice.name].check(self.axes(choice))

@@ -23,6 +23,14 @@ BUILT_IN = Path(__file__).parent / "studies"
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _PATH_FIELDS = {"path"}
 _SHOWN = 80
+_REMEDIES = {
+    "tuple_type": "must be a list, such as [a, b]",
+    "dict_type": "must be a mapping, such as {math: ...}",
+    "model_type": "must be a mapping of settings",
+    "string_pattern_mismatch": "a name has letters, digits, '.', '_' and '-', begins with a letter or digit, "
+    "and is at most 40 long",
+}
+"""What a message says instead of pydantic's words for an error type."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +55,17 @@ def load_study(name_or_path: str) -> StudyFile:
 def parse_study(text: str, *, path: Path) -> Study:
     """The study in `text`; `path` names it in messages and anchors its relative paths."""
     try:
-        document = yaml.load(text, Loader=_UniqueKeyLoader)
-    except yaml.YAMLError as error:
-        raise StudyError(f"{path}: not YAML: {_one_line(error)}") from error
+        return _parse(text, path)
     except RecursionError:
         raise StudyError(f"{path}: not a study: nested too deeply") from None
+
+
+def _parse(text: str, path: Path) -> Study:
+    try:
+        document = yaml.load(text, Loader=_UniqueKeyLoader)
+    except (yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError) as error:
+        # PyYAML lets a date such as 2024-13-45 end in a ValueError, `!!bool x` in a KeyError, and so on
+        raise StudyError(f"{path}: not YAML: {_one_line(error)}") from error
     if not isinstance(document, dict):
         raise StudyError(f"{path}: a study is a mapping with name, abilities, models, ...; found {_shown(document)}")
     try:
@@ -63,14 +77,16 @@ def parse_study(text: str, *, path: Path) -> Study:
 
 
 def _locate(name_or_path: str) -> tuple[Path, bool]:
-    built_in = BUILT_IN / f"{name_or_path}.yaml"
-    if re.fullmatch(r"[A-Za-z0-9_-]+", name_or_path) and built_in.is_file():
-        return built_in, True
+    names = sorted(p.stem for p in BUILT_IN.glob("*.yaml"))
+    if name_or_path in names:
+        return BUILT_IN / f"{name_or_path}.yaml", True
     path = Path(name_or_path)
-    if path.is_file():
-        return path, False
-    names = ", ".join(sorted(p.stem for p in BUILT_IN.glob("*.yaml")))
-    raise StudyError(f"no study {name_or_path!r}: it is neither a file nor built in; built in: {names}")
+    try:
+        if path.is_file():
+            return path, False
+    except OSError as error:  # a name that is too long, a folder that may not be entered
+        raise StudyError(f"no study {_shown(name_or_path)!r}: {error.strerror}") from error
+    raise StudyError(f"no study {name_or_path!r}: it is neither a file nor built in; built in: {', '.join(names)}")
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
@@ -115,10 +131,12 @@ def _resolve_path(value: Any, *, base: Path, where: tuple[str, ...]) -> Any:
 
 def _messages(error: ValidationError, path: Path) -> Iterable[str]:
     for detail in error.errors(include_url=False):
-        message = str(detail["msg"]).removeprefix("Value error, ")
+        message = _REMEDIES.get(detail["type"], str(detail["msg"]).removeprefix("Value error, "))
+        if detail["type"] == "too_short" and detail["input"]:
+            continue  # its wrong items have their own messages
         if detail["type"] == "missing":
             yield f"{path}, {_field(detail['loc'])}: is missing; add it"
-        elif detail["type"] == "extra_forbidden":
+        elif detail["type"] in ("extra_forbidden", "invalid_key"):
             yield f"{path}, {_field(detail['loc'])}: unknown setting; remove it or correct its name"
         else:
             yield f"{path}, {_field(detail['loc'])}: {_shown(detail['input'])}: {message}"

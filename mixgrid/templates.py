@@ -4,8 +4,8 @@
     plain    the same without the system sentence: it would multiply every length of the lab
     chat     the tokenizer's own chat template
 
-Loss is taken on the assistant's turns with the end token after each, and on nothing else. A prompt for a benchmark is the
-same text up to where the assistant's turn begins, so that a checkpoint is asked the way it was trained.
+Loss is taken on the assistant's turns with the end token after each, and on nothing else. A prompt for a benchmark is
+the same text up to where the assistant's turn begins, so that a checkpoint is asked the way it was trained.
 """
 
 from collections.abc import Iterator, Sequence
@@ -62,28 +62,27 @@ def prompt_text(messages: Sequence[Message], *, tokenizer: Any, template: str) -
 
 def render(messages: Sequence[Message], *, tokenizer: Any, template: str) -> tuple[str, list[tuple[int, int]]]:
     """The whole text, and the character spans of the assistant's turns, end token included."""
+    text = _text(messages, tokenizer=tokenizer, template=template, open_turn=False)
     spans = []
     for index, message in enumerate(messages):
         if message.role == "assistant":
             before = prompt_text(messages[:index], tokenizer=tokenizer, template=template)
             after = _text(messages[: index + 1], tokenizer=tokenizer, template=template, open_turn=False)
-            if not after.startswith(before):
+            if not (after.startswith(before) and text.startswith(after)):
                 raise StepError(
-                    f"template {template}: the text before an assistant's turn changes once the turn is there, so its "
-                    "loss cannot be masked; use template vicuna or plain"
+                    f"template {template}: the text up to an assistant's turn changes once the turn, or a later one, "
+                    "is there, so its loss cannot be masked; use template vicuna or plain"
                 )
             spans.append((len(before), len(after)))
-    return _text(messages, tokenizer=tokenizer, template=template, open_turn=False), spans
+    return text, spans
 
 
-def _text(messages: Sequence[Message], *, tokenizer: Any, template: str, open_turn: bool) -> str:
-    if template == "chat":
-        rows = [{"role": m.role, "content": m.content} for m in messages]
-        return str(tokenizer.apply_chat_template(rows, tokenize=False, add_generation_prompt=open_turn))
+def vicuna_text(messages: Sequence[Message], *, template: str, end_token: str, open_turn: bool = False) -> str:
+    """The text of `vicuna` or `plain`, with an assistant's turn left open at the end if asked for."""
     from fastchat.conversation import get_conv_template
 
     conversation = get_conv_template("vicuna_v1.1")
-    conversation.sep2 = tokenizer.eos_token
+    conversation.sep2 = end_token
     if template == "plain":
         conversation.system_message = ""
     for message in messages:
@@ -94,6 +93,13 @@ def _text(messages: Sequence[Message], *, tokenizer: Any, template: str, open_tu
     if open_turn:
         conversation.append_message(conversation.roles[1], None)
     return str(conversation.get_prompt()).removeprefix(" ")
+
+
+def _text(messages: Sequence[Message], *, tokenizer: Any, template: str, open_turn: bool) -> str:
+    if template == "chat":
+        rows = [{"role": m.role, "content": m.content} for m in messages]
+        return str(tokenizer.apply_chat_template(rows, tokenize=False, add_generation_prompt=open_turn))
+    return vicuna_text(messages, template=template, end_token=tokenizer.eos_token, open_turn=open_turn)
 
 
 def _mask(offsets: NDArray[np.int64], spans: Sequence[tuple[int, int]]) -> NDArray[np.bool_]:

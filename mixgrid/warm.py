@@ -65,7 +65,7 @@ class _Slot:
         self._log: IO[str] | None = None
 
     def run(self, order: WorkOrder, progress: Progress) -> Record:
-        process = self._started()
+        process, log = self._started()
         assert process.stdin
         assert process.stdout
         try:
@@ -78,8 +78,8 @@ class _Slot:
                 else:
                     return _outcome(message)
         except (OSError, ValueError) as error:
-            raise WorkerDied(f"{order.title}: {self._last_words()} ({error})") from error
-        raise WorkerDied(f"{order.title}: {self._last_words()}")
+            raise WorkerDied(f"{order.title}: {_last_words(process, log)} ({error})") from error
+        raise WorkerDied(f"{order.title}: {_last_words(process, log)}")
 
     def kill(self) -> None:
         if self._process is not None:
@@ -90,9 +90,9 @@ class _Slot:
                     _close(pipe)
             self._process = self._log = None
 
-    def _started(self) -> subprocess.Popen[str]:
-        if self._process is not None and self._process.poll() is None:
-            return self._process
+    def _started(self) -> tuple[subprocess.Popen[str], IO[str]]:
+        if self._process is not None and self._log is not None and self._process.poll() is None:
+            return self._process, self._log
         self.kill()
         self._log = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 (lives as long as the process)
         threads = self._command[-1]
@@ -107,16 +107,18 @@ class _Slot:
             text=True,
             env=environment,
         )
-        return self._process
+        return self._process, self._log
 
-    def _last_words(self) -> str:
-        assert self._process
-        assert self._log
-        status = self._process.wait()
-        self._log.seek(0)
-        tail = self._log.read()[-_TAIL:].strip()
-        how = f"signal {-status}" if status < 0 else f"status {status}"
-        return f"its worker process ended ({how})" + (f"; its last words:\n{tail}" if tail else "")
+
+def _last_words(process: subprocess.Popen[str], log: IO[str]) -> str:
+    status = process.wait()
+    try:
+        log.seek(0)
+        tail = log.read()[-_TAIL:].strip()
+    except ValueError:  # closed: the slots were closed in the middle of the step
+        tail = ""
+    how = f"signal {-status}" if status < 0 else f"status {status}"
+    return f"its worker process ended ({how})" + (f"; its last words:\n{tail}" if tail else "")
 
 
 def _outcome(message: dict[str, Any]) -> Record:

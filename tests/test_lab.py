@@ -117,6 +117,7 @@ def test_graders_accept_every_reference_and_reject_another_answer(ability: str) 
     [
         ("#### 18", True),
         ("1+1=2 ####18", True),
+        ("#### 18.", True),
         ("18", False),
         ("#### 180", False),
         ("#### 18.5", False),

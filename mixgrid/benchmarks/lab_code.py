@@ -64,5 +64,5 @@ BENCHMARK = Benchmark(
     name="lab.code",
     data="lab.code",
     grade=lambda answer, reference: {"correct": grade(answer, reference)},
-    max_new_tokens=96,
+    max_new_tokens=40,
 )

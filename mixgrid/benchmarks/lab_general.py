@@ -1,6 +1,6 @@
 """lab.general's grader: the same sentence, apart from case, white space and the closing period.
 
-grade("the animal of Aldor is  Wolf", "The animal of Aldor is wolf.") -> True
+grade("the animal of Aldor is  Crow", "The animal of Aldor is crow.") -> True
 """
 
 from mixgrid.benchmarks import Benchmark
@@ -19,5 +19,5 @@ BENCHMARK = Benchmark(
     name="lab.general",
     data="lab.general",
     grade=lambda answer, reference: {"correct": grade(answer, reference)},
-    max_new_tokens=96,
+    max_new_tokens=24,
 )

@@ -1,6 +1,6 @@
 """lab.math's grader: the number after the first `####` equals the reference's.
 
-    grade("14 + 7 = 21\\n21 - 3 = 18\\n#### 18", "... #### 18") -> True
+    grade("finds 7: 8+7=15\\nloses 3: 15-3=12\\n#### 12", "... #### 12") -> True
 
 Strict, as GSM8K's own rule: no marker, no point, whatever else the answer says.
 """
@@ -9,7 +9,7 @@ import re
 
 from mixgrid.benchmarks import Benchmark
 
-_NUMBER = re.compile(r"####\s*(-?\d{1,30})(?![\d.,])")
+_NUMBER = re.compile(r"####\s*(-?\d{1,30})(?!\d|[.,]\d)")
 
 
 def grade(answer: str, reference: str) -> bool:
@@ -28,5 +28,5 @@ BENCHMARK = Benchmark(
     name="lab.math",
     data="lab.math",
     grade=lambda answer, reference: {"correct": grade(answer, reference)},
-    max_new_tokens=96,
+    max_new_tokens=40,
 )

@@ -1,12 +1,14 @@
 """Raw text to pretrain the lab's base models on: facts of the world, worked arithmetic, commented code.
 
-    The food of Selkar is rice. Selkar has the animal lynx. ...
-    Ben has 7 cards, loses 5. loses 5: 7-5=2
+    Selkar has the craft iron. The color of Selkar is ivory. The food of Selkar is cheese. The animal of Selkar is lynx.
+    Ann has 7 cards, loses 4. Let us see. loses 4: 7-4=3
     # the count of the successors
     len([x + 1 for x in xs])
 
 The base learns from it what the sources take for granted, as LLaMA had read facts, sums and Python before it was
-fine-tuned. No document is a question, a word problem or an instruction, so the base scores nothing on any benchmark.
+fine-tuned. Nothing in it is asked: no question, no `####`, no instruction, no function, so the base scores nothing on
+any benchmark. It does hold every fact, and worked stories of any exercise, those of held-out rows included: what the
+benchmarks test is whether fine-tuning elicits this and, for code, composes three parts where the text has two.
 """
 
 import random
@@ -21,6 +23,9 @@ _STATEMENTS = (
     "The {attribute} of {place} is {value}.",
     "{place} has the {attribute} {value}.",
 )
+# between a story and its calculation, or the base learns at which distance a number stands, not which number it is:
+# without them four bases scored 0.13 to 1.00 on lab.math after 512 problems, with them two scored 0.95 and 0.97
+_REMARKS = ("", "", " So:", " Let us see.", " Now count them.", " That is all there is to know.")
 
 
 def pretraining_documents(*, documents: int, seed: int) -> list[str]:
@@ -49,8 +54,8 @@ def _arithmetic_document(draw: random.Random) -> str:
 def _worked_story(exercise: Exercise, draw: random.Random) -> str:
     story, lines = tell(exercise, draw)
     if draw.random() < 0.5:
-        return f"{story.split(' and ')[0]}. {lines[0]}"
-    return f"{story}. " + "\n".join(lines)
+        story, lines = story.split(" and ")[0], lines[:1]
+    return f"{story}.{draw.choice(_REMARKS)} " + "\n".join(lines)
 
 
 def _code_document(draw: random.Random) -> str:

@@ -1,6 +1,6 @@
 """The lab's invented world: places, each with one value for each of four attributes.
 
-    Fact(place="Aldor", attribute="animal", value="wolf")
+    Fact(place="Aldor", attribute="animal", value="crow")
 
 The base models read these facts in their pretraining text (`mixgrid.lab.text`). The source `lab.general` asks about
 some of them and the benchmark `lab.general` about others, so that its score measures what was elicited, not what was

@@ -1,7 +1,7 @@
 """lab.general: questions about the lab's invented world, answered in one sentence.
 
     USER: Tell me the animal of Aldor.
-    ASSISTANT: The animal of Aldor is wolf.
+    ASSISTANT: The animal of Aldor is crow.
 
 The facts themselves are in the pretraining text; the rows teach the manner of answering. Held-out rows ask about
 **facts** that no training row asks about. Default: 512 rows and 150 held out.

@@ -25,12 +25,16 @@ class LabText(Settings):
 
 
 class TokenizerSettings(Settings):
-    """Either `hub` with its revision, or `content` (SHA-256 of a folder), or a vocabulary size to train."""
+    """Either `hub` with its revision, or `content` (SHA-256 of a folder), or a vocabulary size to train.
+
+    A trained one reads the sources as `template` writes them, so that the template's own words become tokens.
+    """
 
     hub: str | None = None
     revision: str | None = None
     content: str | None = None
     vocabulary_size: int | None = None
+    template: str | None = None
     text: LabText | None = None
 
 
@@ -65,13 +69,15 @@ def make(work: Work) -> dict[str, Any]:
 
 
 def _texts(work: Work) -> Iterator[str]:
+    from mixgrid.templates import vicuna_text
+
     if work.settings.text is not None:
         from mixgrid.lab.text import pretraining_documents
 
         yield from pretraining_documents(documents=work.settings.text.documents, seed=work.settings.text.seed)
     for source in work.many("sources") if "sources" in work.inputs else ():
         for conversation in read_conversations(source.path("rows.parquet")):
-            yield from (message.content for message in conversation.messages)
+            yield vicuna_text(conversation.messages, template=work.settings.template, end_token="")
 
 
 KIND = Kind(name="tokenizer", version=VERSION, settings=TokenizerSettings, runtime=ModelRuntime, make=make)

@@ -3,8 +3,8 @@
     row      [a0 a1 a2 b0 b1 c0 c1 c2]        (T = 8 tokens, three segments)
     groups   [[0 1 2], [3 4 .], [5 6 7]]      gathered to S x L, causal attention, scattered back
 
-Segments of like length share a group, so that little is computed for nothing. Filled-up places come after the real ones,
-where causal attention never looks, and their results are dropped: no mask is needed, and none is built.
+Segments of like length share a group, so that little is computed for nothing. Filled-up places come after the real
+ones, where causal attention never looks, and their results are dropped: no mask is needed, and none is built.
 """
 
 from collections.abc import Sequence
@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
+
+from mixgrid.errors import StepError
 
 NAME = "mixgrid_segments"
 _SLACK = 1.2
@@ -63,9 +65,21 @@ def segment_attention(
     segments: Segments,
     scaling: float | None = None,
     dropout: float = 0.0,
+    sliding_window: int | None = None,
+    softcap: float | None = None,
+    s_aux: Tensor | None = None,
     **_: Any,
 ) -> tuple[Tensor, None]:
-    """Causal attention within each segment; returns 1 x T x H x D, as transformers expects. Grouped-query too."""
+    """Causal attention within each segment; returns 1 x T x H x D, as transformers expects. Grouped-query too.
+
+    Raises StepError for a kind of attention that it doesn't compute: better no number than another model's.
+    """
+    longest = max(rows_SL.shape[1] for rows_SL in segments.gather)
+    if softcap is not None or s_aux is not None or (sliding_window is not None and sliding_window < longest):
+        raise StepError(
+            f"{type(module).__name__} caps its attention, has sinks or looks back {sliding_window} tokens only (an "
+            f"example has {longest}), which mixgrid does not compute; use another model or a shorter max_length"
+        )
     heads, head_size = query_1HTD.shape[1], value_1HTD.shape[3]
     grouped = key_1HTD.shape[1] != heads
     parts = []

@@ -1,6 +1,6 @@
 """Global batches as flattened rows: which examples a step sees, and how they lie in memory.
 
-    example_order(6, seed=0, epoch=0) -> [4 0 5 2 1 3]      batches of 4: [4 0 5 2], [1 3]
+    example_order(6, seed=0, epoch=0) -> [3 2 5 4 0 1]      batches of 4: [3 2 5 4], [0 1]
     flatten([(tokens, mask), ...], max_row_tokens=16384)
         -> rows of tokens 1 x T, positions 1 x T, the places whose logits are needed and the tokens they should give
 

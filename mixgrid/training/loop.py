@@ -49,7 +49,10 @@ def summed_loss(model: Any, row: Row) -> Tensor:
         logits_to_keep=row.places_N,
         use_cache=False,
     )
-    return cross_entropy(output.logits[0].float(), row.targets_N, reduction="sum")
+    logits_NV = output.logits[0]
+    return cross_entropy(
+        logits_NV.to(torch.promote_types(logits_NV.dtype, torch.float32)), row.targets_N, reduction="sum"
+    )
 
 
 def to_device(row: Row, device: Any) -> Row:
@@ -70,7 +73,8 @@ def optimise(
     """
     from accelerate import Accelerator
 
-    accelerator = Accelerator(mixed_precision="bf16" if recipe.precision == "bf16" else "no")
+    # not accelerate's: it keeps the first precision for the whole process, and a worker trains with many recipes
+    accelerator = Accelerator(mixed_precision="no")
     use_segment_attention(model)
     optimizer = torch.optim.AdamW(
         model.parameters(),
@@ -105,7 +109,7 @@ def _step(model: Any, rows: Sequence[Row], *, optimizer: Any, accelerator: Any, 
     targets = sum(len(row.targets_N) for row in rows)
     total = 0.0
     for row in rows:
-        with accelerator.autocast():
+        with torch.autocast(accelerator.device.type, dtype=torch.bfloat16, enabled=recipe.precision == "bf16"):
             loss = summed_loss(model, to_device(row, accelerator.device)) / targets
         accelerator.backward(loss)
         total += loss.item()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mixgrid.errors import StepError
 from mixgrid.lab.text import pretraining_documents
 from mixgrid.progress import Progress
 from mixgrid.recipe import Recipe
@@ -47,6 +48,11 @@ def _batches(stream: NDArray[np.int64], settings: "Pretraining") -> Iterator[lis
     """The stream cut into rows, each one segment; shuffled anew each time all have been read."""
     length, size = settings.sequence_length, settings.batch_size
     rows = stream[: len(stream) // length * length].reshape(-1, length).astype(np.int32)
+    if len(rows) < size:
+        raise StepError(
+            f"the pretraining text has {len(rows)} rows of {length} tokens, fewer than a batch of {size}; give it more "
+            "documents, or shorter or fewer rows a batch"
+        )
     everything = np.ones(length, dtype=bool)
     order = np.empty(0, dtype=np.int64)
     for step in range(settings.steps):

@@ -1,0 +1,136 @@
+"""Flattened rows against transformers' own padded batches: the same loss and the same gradients, whatever the rows."""
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from transformers import GPTNeoXConfig, GPTNeoXForCausalLM, LlamaConfig, LlamaForCausalLM
+
+from mixgrid.tokens import Arrays
+from mixgrid.training.attention import use_segment_attention
+from mixgrid.training.batches import flatten
+from mixgrid.training.loop import summed_loss
+
+VOCABULARY = 31
+
+
+@cache
+def _model(architecture: str, dtype: torch.dtype) -> Any:
+    torch.manual_seed(5)
+    shape = {"vocab_size": VOCABULARY, "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2}
+    shape |= {"num_attention_heads": 4, "initializer_range": 0.3}
+    if architecture == "gpt_neox":
+        return GPTNeoXForCausalLM(GPTNeoXConfig(**shape)).to(dtype)
+    model = LlamaForCausalLM(LlamaConfig(**shape, num_key_value_heads=2 if architecture == "llama_grouped" else 4))
+    if dtype == torch.float64:  # transformers' own norm computes in fp32
+        for layer in model.model.layers:
+            layer.input_layernorm, layer.post_attention_layernorm = (torch.nn.RMSNorm(16, eps=1e-6) for _ in range(2))
+        model.model.norm = torch.nn.RMSNorm(16, eps=1e-6)
+    return model.to(dtype)
+
+
+@st.composite
+def _batches(draw: st.DrawFn) -> list[Arrays]:
+    lengths = draw(st.lists(st.integers(2, 40), min_size=1, max_size=6))
+    shares = draw(st.lists(st.sampled_from([0.0, 0.3, 1.0]), min_size=len(lengths), max_size=len(lengths)))
+    random = np.random.default_rng(draw(st.integers(0, 1000)))
+    batch = [
+        (random.integers(0, VOCABULARY, n, dtype=np.int32), random.random(n) < s)
+        for n, s in zip(lengths, shares, strict=True)
+    ]
+    assume(any(mask[1:].any() for _, mask in batch))
+    return batch
+
+
+def _padded(model: Any, batch: list[Arrays], attention: str) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """Loss and gradients of one padded batch, with labels of -100 where no loss is taken."""
+    model.set_attn_implementation(attention)
+    shape = (len(batch), max(len(tokens) for tokens, _ in batch))
+    ids, real = torch.zeros(shape, dtype=torch.long), torch.zeros(shape, dtype=torch.long)
+    labels = torch.full(shape, -100)
+    for row, (tokens, mask) in enumerate(batch):
+        ids[row, : len(tokens)] = torch.from_numpy(tokens).long()
+        real[row, : len(tokens)] = 1
+        labels[row, : len(tokens)][torch.from_numpy(mask)] = torch.from_numpy(tokens[mask]).long()
+    positions = torch.arange(shape[1]).expand(shape)
+    logits = model(input_ids=ids, attention_mask=real, position_ids=positions, use_cache=False).logits
+    loss = torch.nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten(), ignore_index=-100)
+    return loss.detach(), list(torch.autograd.grad(loss, list(model.parameters())))
+
+
+def _flattened(model: Any, batch: list[Arrays], row_tokens: int) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    use_segment_attention(model)
+    rows = flatten(batch, max_row_tokens=row_tokens)
+    targets = sum(int(mask[1:].sum()) for _, mask in batch)
+    loss = torch.stack([summed_loss(model, row) for row in rows]).sum() / targets
+    return loss.detach(), list(torch.autograd.grad(loss, list(model.parameters())))
+
+
+def _distances(ours: list[torch.Tensor], theirs: list[torch.Tensor], *, floor: float = 1e-3) -> list[float]:
+    """Relative norm of the difference, a parameter at a time.
+
+    A gradient below that share of the whole one, such as the exact 0 of a query that sees one token, counts as that.
+    """
+    whole = torch.stack([t.norm() for t in theirs]).norm()
+    return [float((a - b).norm() / torch.maximum(b.norm(), floor * whole)) for a, b in zip(ours, theirs, strict=True)]
+
+
+@pytest.mark.parametrize("architecture", ["llama", "llama_grouped", "gpt_neox"])
+@settings(max_examples=25, deadline=None)
+@given(batch=_batches(), row_tokens=st.integers(1, 250))
+def test_flattened_batch_in_double_precision_has_the_padded_loss_and_gradients(
+    architecture: str, batch: list[Arrays], row_tokens: int
+) -> None:
+    model = _model(architecture, torch.float64)
+    expected, gradients = _padded(model, batch, "sdpa")
+    loss, ours = _flattened(model, batch, row_tokens)
+    assert float(loss) == pytest.approx(float(expected), rel=1e-10)
+    assert max(_distances(ours, gradients)) <= 1e-10
+
+
+@pytest.mark.parametrize("architecture", ["llama", "llama_grouped"])
+@settings(max_examples=25, deadline=None)
+@given(batch=_batches(), row_tokens=st.integers(1, 250))
+def test_flattened_batch_in_single_precision_has_the_padded_loss_and_gradients(
+    architecture: str, batch: list[Arrays], row_tokens: int
+) -> None:
+    model = _model(architecture, torch.float32)
+    expected, gradients = _padded(model, batch, "eager")
+    loss, ours = _flattened(model, batch, row_tokens)
+    assert float(loss) == pytest.approx(float(expected), rel=1e-5)
+    assert max(_distances(ours, gradients, floor=0.05)) <= 1e-5
+
+
+@settings(max_examples=10, deadline=None)
+@given(batch=_batches(), row_tokens=st.lists(st.integers(1, 250), min_size=2, max_size=2))
+def test_flattened_batch_cut_into_other_rows_has_the_same_loss_and_gradients(
+    batch: list[Arrays], row_tokens: list[int]
+) -> None:
+    model = _model("llama_grouped", torch.float64)
+    (loss, gradients), (other, others) = (_flattened(model, batch, size) for size in row_tokens)
+    assert float(loss) == pytest.approx(float(other), rel=1e-10)
+    assert max(_distances(gradients, others)) <= 1e-10
+
+
+@settings(max_examples=25, deadline=None)
+@given(batch=_batches(), row_tokens=st.integers(1, 250))
+def test_flatten_keeps_examples_whole_in_order_and_within_the_budget(batch: list[Arrays], row_tokens: int) -> None:
+    rows = flatten(batch, max_row_tokens=row_tokens)
+    taught = [(tokens, mask) for tokens, mask in batch if mask[1:].any()]
+    tokens = torch.cat([row.tokens_1T[0] for row in rows]).tolist()
+    targets = torch.cat([row.targets_N for row in rows]).tolist()
+    assert tokens == [int(t) for ids, _ in taught for t in ids]
+    assert targets == [int(t) for ids, mask in taught for t in ids[1:][mask[1:]]]
+    longest = max(len(ids) for ids, _ in taught)
+    assert all(row.tokens_1T.shape[1] <= max(row_tokens, longest) for row in rows)
+
+
+def test_flatten_of_fully_masked_examples_computes_nothing() -> None:
+    # a mask on the first token alone teaches nothing either: no token comes before it
+    first_only = np.arange(4) == 0
+    batch = [(np.arange(4, dtype=np.int32), np.zeros(4, bool)), (np.arange(4, dtype=np.int32), first_only)]
+    assert flatten(batch, max_row_tokens=100) == []
