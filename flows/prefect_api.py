@@ -65,8 +65,8 @@ def prefect_api(*, ui: bool) -> Iterator[Api]:
     if given:
         if not _answers(given):
             raise ServerError(
-                f"PREFECT_API_URL is {given}, but no Prefect server answers there; start it with `prefect server start`, "
-                "or unset PREFECT_API_URL to use a server of this run's own"
+                f"PREFECT_API_URL is {given}, but no Prefect server answers there; start it with `prefect server "
+                "start`, or unset PREFECT_API_URL to use a server of this run's own"
             )
         yield Api(given, own=False)
         return

@@ -176,9 +176,14 @@ class _Grid:
     def _remake(self, step: Step, error: DamagedArtifact) -> bool:
         """Schedule a damaged input again, with what it needs, and then the step that found it."""
         damaged = next((s for s in self.plan.steps.values() if s.folder == error.folder), None)
-        if damaged is None or self.remade.get(damaged.key, 0) >= REMAKES:
+        if damaged is None:
             return False
+        if self.schedule.is_open(damaged.key):  # another step met the damage first
+            self.schedule.add([step.key])
+            return True
         self.remade[damaged.key] = self.remade.get(damaged.key, 0) + 1
+        if self.remade[damaged.key] > REMAKES:
+            return False
         self.watch.say(str(error))
         store, again, stack = self.run_context.store, {step.key}, [damaged]
         while stack:

@@ -1,7 +1,8 @@
 """Runs as others see them: one small object a run in the store, renewed while the run lives.
 
 runs/demo/20261123T101500-4711.json
-{"host": "gpu-3", "pid": 4711, "updated": 1795429000.0, "ended": false, "running": ["sft/..."], "failed": {"sft/...": "..."}}
+{"host": "gpu-3", "pid": 4711, "updated": 1795429000.0, "ended": false, "running": ["sft/..."],
+     "failed": {"sft/...": "..."}}
 """
 
 import json

@@ -67,6 +67,10 @@ class Schedule:
             stack += found
         return [step for k, step in self._steps.items() if k in lost]
 
+    def is_open(self, key: str) -> bool:
+        """Whether the step is still to be made, or being made."""
+        return key in self._open
+
     @property
     def open(self) -> int:
         """How many steps are neither finished nor given up."""

@@ -70,6 +70,16 @@ class BenchmarkChoice(Settings):
 
         return choose(value, load_benchmarks(), what="benchmark")
 
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        from mixgrid.benchmarks import load_benchmarks
+        from mixgrid.sources import PublishedSource, load_sources
+
+        data = load_benchmarks()[self.name].data
+        if self.path and not (data and isinstance(load_sources()[data], PublishedSource)):
+            raise ValueError(f"{self.name} has no data of its own to read; remove `path`")
+        return self
+
 
 class Ability(Settings):
     """One source that teaches an ability, and the benchmarks that measure it."""
@@ -191,8 +201,8 @@ class Study(Settings):
         for model in self.models:
             if (model.template or self.template) == "chat" and (model.lab or model.scratch):
                 raise ValueError(
-                    f"model {model.name}: a tokenizer trained here has no chat template of its own; use template vicuna "
-                    "or plain"
+                    f"model {model.name}: a tokenizer trained here has no chat template of its own; use template "
+                    "vicuna or plain"
                 )
         unique([e.name for e in self.experiments], what="experiment")
         for choice in self.experiments:

@@ -1,7 +1,7 @@
 """Reading a study from YAML; the one place where YAML is parsed, and where mistakes get their message.
 
     load_study("studies/mine.yaml")
-        StudyError: studies/mine.yaml, abilities.math.proportions[2]: 1.5 is outside (0, 1]; write a fraction such as 1/16
+        StudyError: studies/mine.yaml, proportions[2]: 1.5: outside (0, 1]; write a fraction such as 1/16
 
 A STUDY is the name of a built-in one (`demo`, `paper`, ...) or a path. `${NAME}` in a path is an environment variable.
 """

@@ -29,18 +29,21 @@ class WorkerDied(MixgridError):
 
 
 class Slots:
-    """As many steps at once as there are slots. An order goes to an idle slot that has its checkpoint loaded, if any."""
+    """As many steps at once as there are slots. An order goes to an idle slot with its checkpoint loaded, if any."""
 
     def __init__(self, count: int, *, store_url: str, threads: int = 1) -> None:
         self._idle = [_Slot(store_url, threads) for _ in range(count)]
         self._all = list(self._idle)
         self._free = threading.Condition()
+        self._closed = False
 
     def run(self, order: WorkOrder, progress: Progress) -> Record:
         """Make a step in a free slot. Raises what the step raised, or WorkerDied."""
         hint = str(order.input_keys.get("checkpoint", order.key))
         with self._free:
-            self._free.wait_for(lambda: self._idle)
+            self._free.wait_for(lambda: self._idle or self._closed)
+            if self._closed:
+                raise StepError(f"{order.title}: the run is over")
             slot = next((s for s in self._idle if s.hint == hint), self._idle[0])
             self._idle.remove(slot)
         slot.hint = hint
@@ -53,6 +56,9 @@ class Slots:
 
     def close(self) -> None:
         """End all worker processes at once; half-made steps leave garbage, never artifacts."""
+        with self._free:
+            self._closed = True
+            self._free.notify_all()
         for slot in self._all:
             slot.kill()
 

@@ -5,7 +5,8 @@
     > {"progress": [0.25, "step 47/188, loss 1.32"]}
     > {"record": {...}}
 
-It leaves as soon as its input closes, in the middle of a step too: then its parent is gone. Ctrl-C is the parent's to handle.
+It leaves as soon as its input closes, in the middle of a step too: then its parent is gone. Ctrl-C is its parent's
+to handle.
 """
 
 import json

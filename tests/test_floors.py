@@ -1,4 +1,4 @@
-"""The floors: imports go down only, a plan loads no torch; and the contracts of the folders that contributors add to."""
+"""The floors: imports go down only and a plan loads no torch; the contracts of the folders that contributors add to."""
 
 import ast
 import importlib
@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import flows
@@ -131,6 +131,7 @@ def stages_of(strategy: Strategy, names: list[str], split: int, k: Fraction) -> 
 
 
 @pytest.mark.parametrize("name", load_strategies())
+@settings(max_examples=25)
 @given(names=abilities, k=proportions, data=st.data())
 def test_strategy_is_pure_and_trains_every_ability(name: str, names: list[str], k: Fraction, data: Any) -> None:
     strategy, split = load_strategies()[name], data.draw(st.integers(1, len(names) - 1))
@@ -144,6 +145,7 @@ def test_strategy_is_pure_and_trains_every_ability(name: str, names: list[str], 
 
 
 @pytest.mark.parametrize("name", load_strategies())
+@settings(max_examples=25)
 @given(names=abilities, one=proportions, other=proportions)
 def test_strategy_varies_with_k_as_it_says(name: str, names: list[str], one: Fraction, other: Fraction) -> None:
     strategy = load_strategies()[name]
@@ -152,6 +154,7 @@ def test_strategy_varies_with_k_as_it_says(name: str, names: list[str], one: Fra
 
 
 @pytest.mark.parametrize("name", load_experiments())
+@settings(max_examples=25)
 @given(names=abilities, ks=st.lists(proportions, min_size=1, max_size=4, unique=True), data=st.data())
 def test_experiment_has_different_names_and_abilities_of_the_study(
     name: str, names: list[str], ks: list[Fraction], data: Any

@@ -76,8 +76,9 @@ def test_key_differs_when_a_setting_moves_to_another_part(name: str, value: str)
 
 def test_key_differs_by_kind_version_settings_and_inputs() -> None:
     parts: list[tuple[str, int, dict[str, Any], dict[str, Any]]] = [
-        ("mix", 1, {}, {}), ("sft", 1, {}, {}), ("mix", 2, {}, {}), ("mix", 1, {"a": 1}, {}), ("mix", 1, {"a": True}, {}),
-        ("mix", 1, {"a": "1"}, {}), ("mix", 1, {}, {"a": "1"}), ("mix", 1, {}, {"a": ["1"]}),
+        ("mix", 1, {}, {}), ("sft", 1, {}, {}), ("mix", 2, {}, {}), ("mix", 1, {"a": 1}, {}),
+        ("mix", 1, {"a": True}, {}), ("mix", 1, {"a": "1"}, {}), ("mix", 1, {}, {"a": "1"}),
+        ("mix", 1, {}, {"a": ["1"]}),
     ]  # fmt: skip
     assert len({key_of(*part) for part in parts}) == len(parts)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mixgrid.artifact import Artifact
@@ -234,7 +234,7 @@ def test_missing_without_a_first_stage_whose_scores_are_there_is_nothing() -> No
 
 def test_missing_without_checkpoints_and_data_but_with_scores_is_nothing() -> None:
     plan = complete(plan_of(study_of()))
-    plan.found = {key: A_RECORD for key in keys(plan, "score", "aggregate")}
+    plan.found = dict.fromkeys(keys(plan, "score", "aggregate"), A_RECORD)
     assert plan.missing() == {}
 
 
@@ -283,6 +283,7 @@ def made_subset(folder: Path, k: Fraction, *, rows: int, seed: int = 0) -> list[
     return [int(row) for row in np.load(folder / "rows.npy")]
 
 
+@settings(max_examples=40)
 @given(st.integers(256, 3000), st.integers(0, 2**31 - 1))
 def test_subsample_of_any_source_nests_and_has_no_row_twice(
     tmp_path_factory: pytest.TempPathFactory, rows: int, seed: int

@@ -165,30 +165,26 @@ import json, sys
 from mixgrid.errors import SourceError
 from mixgrid.sources import HubDataset
 from mixgrid.sources.reading import hub_rows
-try:
-    print(json.dumps(list(hub_rows(HubDataset(**json.loads(sys.argv[1]))))))
-except SourceError as error:
-    print(json.dumps(str(error)))
+found = []
+for dataset in json.loads(sys.argv[1]):
+    try:
+        found.append(list(hub_rows(HubDataset(**dataset))))
+    except SourceError as error:
+        found.append(str(error))
+print(json.dumps(found))
 """
 
 
-def hub(tmp_path: Path, **dataset: str) -> Any:
-    """What `hub_rows` gives in a fresh process without a network: `datasets` reads its variables when imported."""
-    environment = {**os.environ, "HF_HOME": str(tmp_path / "hf"), "HF_DATASETS_OFFLINE": "1", "HF_HUB_OFFLINE": "1"}
-    command = [sys.executable, "-W", "ignore", "-c", HUB, json.dumps(dataset)]
-    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    return json.loads(ended.stdout)
-
-
-def test_hub_dataset_gives_the_rows_of_its_split(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_hub_dataset_gives_the_rows_of_its_split_or_a_remedy(tmp_path_factory: pytest.TempPathFactory) -> None:
     repo = tmp_path_factory.mktemp("hub")  # not tmp_path: `datasets` reads "test" in a folder's name as the split
     for split_name, rows in (("train", [row(0), row(1)]), ("test", [row(2)])):
         write_rows(repo / f"{split_name}.jsonl", rows)
-    assert hub(tmp_path, repo=str(repo)) == [row(0), row(1)]
-    assert hub(tmp_path, repo=str(repo), split="test") == [row(2)]
-
-
-def test_hub_dataset_that_cannot_be_had_is_refused_with_the_remedy(tmp_path: Path) -> None:
-    message = hub(tmp_path, repo="nobody/nothing", revision="abc")
+    asked = [{"repo": str(repo)}, {"repo": str(repo), "split": "test"}, {"repo": "nobody/nothing", "revision": "abc"}]
+    # a fresh process: `datasets` reads its variables when it is imported
+    environment = {**os.environ, "HF_HOME": str(repo / "home"), "HF_DATASETS_OFFLINE": "1", "HF_HUB_OFFLINE": "1"}
+    command = [sys.executable, "-W", "ignore", "-c", HUB, json.dumps(asked)]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    train, test, message = json.loads(ended.stdout)
+    assert (train, test) == ([row(0), row(1)], [row(2)])
     assert message.startswith("hub dataset nobody/nothing (split train, revision abc): ")
     assert message.endswith("or give a local copy with `path`")

@@ -2,8 +2,8 @@
 
     load_benchmarks()["gsm8k"]  -> Benchmark(data="gsm8k_test", grade=..., headline="strict", max_new_tokens=512)
 
-`generate` benchmarks let the checkpoint answer prompts and grade each answer to named booleans, of which `headline` is the
-score. The `loss` benchmark measures the held-out responses of an ability's own source instead. Each file is one.
+A benchmark with a grader lets the checkpoint answer prompts and grades each answer to named booleans, of which
+`headline` is the score. One without measures the loss of the held-out responses of an ability's own source. Each file is one.
 """
 
 from collections.abc import Callable, Mapping

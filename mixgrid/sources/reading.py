@@ -126,8 +126,8 @@ def _check_content(settings: "DownloadSettings", runtime: "DownloadRuntime") -> 
     found = contents(runtime.locations)
     if found != settings.content:
         raise SourceError(
-            f"{settings.source}: {', '.join(runtime.locations)} has changed since it was planned (SHA-256 {found[:16]}, "
-            f"planned {str(settings.content)[:16]}); run again to plan with the new content"
+            f"{settings.source}: {', '.join(runtime.locations)} has changed since it was planned (SHA-256 "
+            f"{found[:16]}, planned {str(settings.content)[:16]}); run again to plan with the new content"
         )
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from mixgrid.errors import StepError
+from mixgrid.models import device
 from mixgrid.progress import Progress
 from mixgrid.recipe import Recipe, learning_rate_factor
 from mixgrid.training.attention import Segments, use_segment_attention
@@ -74,7 +75,7 @@ def optimise(
     from accelerate import Accelerator
 
     # not accelerate's: it keeps the first precision for the whole process, and a worker trains with many recipes
-    accelerator = Accelerator(mixed_precision="no")
+    accelerator = Accelerator(mixed_precision="no", cpu=device() == "cpu")
     use_segment_attention(model)
     optimizer = torch.optim.AdamW(
         model.parameters(),

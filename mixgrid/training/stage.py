@@ -36,7 +36,7 @@ def train_stage(
         "tokens": curve.tokens,
         "response_tokens": sum(curve.response_tokens),
         "fully_masked": fully_masked,
-        "final_loss": curve.loss[-1],
+        "final_loss": next((x for x, n in zip(curve.loss[::-1], curve.response_tokens[::-1], strict=True) if n), None),
         "seconds": round(curve.seconds, 3),
         "tokens_per_second": round(curve.tokens / curve.seconds, 1),
     }

@@ -79,7 +79,7 @@ def test_run_of_a_new_study_makes_each_planned_step_once(finished: Path, server:
     assert all("sft" in r["tags"] for r in runs if r["name"].startswith("sft"))
 
 
-def test_run_draws_the_edges_between_steps(finished: Path, server: str) -> None:  # noqa: ARG001
+def test_run_draws_the_edges_between_steps(finished: Path, server: str) -> None:
     runs = {r["id"]: r for r in wait_for_task_runs(server, len(artifacts(finished)))}
     stage_2 = next(r for r in runs.values() if r["name"].startswith("sft stage 2"))
     parents = {runs[i["id"]]["name"] for i in stage_2["task_inputs"]["inputs"] if i["input_type"] == "task_run"}

@@ -1,0 +1,99 @@
+"""The command line from outside: what it prints, where, and how it ends."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def mixgrid(*arguments: object, cwd: Path = ROOT, **environment: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "flows.command_line", *map(str, arguments)],
+        capture_output=True, text=True, timeout=120, cwd=cwd, check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+    )  # fmt: skip
+
+
+def test_plan_of_the_paper_prints_the_contract_as_one_json_object(tmp_path: Path) -> None:
+    options = ("--only", "rq1,rq2,rq3,rq4,dmt", "--models", "llama-7b", "--json", "--store", tmp_path / "store")
+    plan = json.loads(mixgrid("plan", "paper", *options).stdout)
+    assert (plan["cells"], plan["final_checkpoints"]) == (46, 38)
+    assert plan["stages"] == {"naive": 54, "unique": 40}
+    assert plan["steps"]["sft"] == {"unique": 40, "cached": 0, "to_run": 40}
+
+
+def test_plan_with_options_from_the_environment_is_as_if_typed(tmp_path: Path) -> None:
+    variables = {"MIXGRID_ONLY": "dmt", "MIXGRID_MODELS": "llama-7b", "MIXGRID_STORE": str(tmp_path)}
+    assert json.loads(mixgrid("plan", "paper", "--json", **variables).stdout)["cells"] == 5
+
+
+def test_plan_for_people_says_what_is_to_be_looked_up(tmp_path: Path) -> None:
+    text = mixgrid("plan", "paper", "--models", "llama-7b", "--store", tmp_path).stdout
+    assert "46 cells, 38 final checkpoints" in text
+    assert "huggyllama/llama-7b" in text
+    assert "llama-13b" not in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("plan", "papre"), "no study 'papre'"),
+        (("plan", "paper", "--only", "rq9"), "unknown experiment 'rq9'"),
+        (("plan", "paper", "--models", "llama-8b"), "did you mean 'llama-7b'?"),
+        (("plan", "paper", "--seeds", "7"), "unknown seed '7'"),
+        (("plan", "paper", "--seeds", "x"), "invalid"),
+        (("run", "demo", "--workers", "0"), "0 is below 1"),
+        (("plan", "public_data"), "needs the environment variable MIXGRID_DATA"),
+        (("export", "demo", "lab.small:dmt:1/4:0", "out"), "unknown cell"),
+        (("grade", "gsm8k", "none.jsonl", "--data", "none.jsonl"), "none.jsonl"),
+    ],
+)
+def test_command_with_wrong_input_ends_with_status_2_and_no_traceback(
+    arguments: tuple[str, ...], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MIXGRID_DATA", raising=False)
+    done = mixgrid(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_run_of_a_study_that_needs_data_nobody_has_says_where_to_get_it(tmp_path: Path) -> None:
+    done = mixgrid("results", "paper", "--models", "llama-7b", "--format", "json", "--store", tmp_path)
+    assert json.loads(done.stdout) == {"study": "paper", "rows": []}
+    text = mixgrid("plan", "paper", "--models", "llama-7b", "--store", tmp_path).stdout
+    assert "gsm8k_rft is on no hub: set `path` to your copy" in text
+
+
+def test_grade_gsm8k_prints_both_verdicts_in_the_order_of_the_answers(tmp_path: Path) -> None:
+    (tmp_path / "test.jsonl").write_text(
+        '{"question": "a", "answer": "#### 18"}\n{"question": "b", "answer": "#### 3"}\n'
+    )
+    rows = [{"id": 1, "completion": "#### 3"}, {"id": 0, "completion": "it is 18"}, {"id": 1, "completion": "#### 4"}]
+    (tmp_path / "answers.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done = mixgrid("grade", "gsm8k", tmp_path / "answers.jsonl", "--data", tmp_path / "test.jsonl")
+    assert done.returncode == 0
+    assert [json.loads(line) for line in done.stdout.splitlines()] == [
+        {"id": 1, "strict": True, "flexible": True},
+        {"id": 0, "strict": False, "flexible": True},
+        {"id": 1, "strict": False, "flexible": False},
+    ]
+
+
+def test_help_loads_neither_torch_nor_prefect() -> None:
+    code = "import sys; from flows.command_line import parser; parser(); print({'torch', 'prefect'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+def test_report_without_scores_is_a_page_that_says_so(tmp_path: Path) -> None:
+    done = mixgrid("report", "demo", "--store", tmp_path / "store")
+    page = Path(done.stdout.strip()).read_text(encoding="utf-8")
+    assert "0 of 516 scores" in done.stderr
+    assert "no scores yet" in page.lower()
