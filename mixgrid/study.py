@@ -82,10 +82,10 @@ class BenchmarkChoice(Settings):
 
 
 class Ability(Settings):
-    """One source that teaches an ability, and the benchmarks that measure it."""
+    """One source that teaches an ability, and the benchmarks that measure it, if there are any."""
 
     source: Annotated[SourceChoice, BeforeValidator(named_form)]
-    benchmarks: tuple[Annotated[BenchmarkChoice, BeforeValidator(named_form)], ...] = Field(min_length=1)
+    benchmarks: tuple[Annotated[BenchmarkChoice, BeforeValidator(named_form)], ...] = ()
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -195,6 +195,8 @@ class Study(Settings):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if not any(ability.benchmarks for ability in self.abilities.values()):
+            raise ValueError("no ability has a benchmark, so nothing would be measured; add `benchmarks` to one")
         for ability in self.specialised:
             choose(ability, self.abilities, what="ability")
         unique([m.name for m in self.models], what="model")

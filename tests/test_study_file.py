@@ -1,5 +1,6 @@
 """Study files: a good one loads; every mistake is answered with the file, the field, the value and what is allowed."""
 
+import re
 import subprocess
 import sys
 from contextlib import suppress
@@ -81,7 +82,7 @@ MALFORMED: dict[str, tuple[str, list[str]]] = {
     "no proportions": (without("proportions"), ["proportions: is missing"]),
     "no epochs": (change("epochs: 3, ", ""), ["recipe.epochs: is missing"]),
     "no source": (math("{benchmarks: [lab.math]}"), ["abilities.math.source: is missing"]),
-    "no benchmarks": (math("{source: lab.math}"), ["abilities.math.benchmarks: is missing"]),
+    "no benchmark at all": (re.sub(r", +benchmarks: [^}]*", "", ARCHITECTURE_EXAMPLE), ["no ability has a benchmark"]),
     "unknown setting at the top": (ARCHITECTURE_EXAMPLE + "epoch: 3\n", ["epoch: unknown setting"]),
     "unknown setting of the recipe": (change("epochs: 3", "epochs: 3, epoch: 3"), ["recipe.epoch: unknown setting"]),
     "unknown setting of a source": (
@@ -145,7 +146,7 @@ MALFORMED: dict[str, tuple[str, list[str]]] = {
     "models empty": (models("[]"), ["models: []", "at least 1"]),
     "models a text": (models("lab.small"), ["models: lab.small", "list"]),
     "experiments empty": (change("[rq1, rq2, rq3, rq4, dmt]", "[]"), ["experiments: []", "at least 1"]),
-    "benchmarks empty": (math("{source: lab.math, benchmarks: []}"), ["abilities.math.benchmarks: []", "at least 1"]),
+    "benchmarks a text": (math("{source: lab.math, benchmarks: lab.math}"), ["abilities.math.benchmarks", "must be a list"]),
     "name with a slash": (change("forgetting", "a/b"), ["name: a/b", "letters, digits"]),
     "name of two dots": (change("forgetting", "'..'"), ["name: ..", "letters, digits"]),
     "name a number": (change("forgetting", "12"), ["name: 12", "string"]),
