@@ -146,7 +146,7 @@ MALFORMED: dict[str, tuple[str, list[str]]] = {
     "models empty": (models("[]"), ["models: []", "at least 1"]),
     "models a text": (models("lab.small"), ["models: lab.small", "list"]),
     "experiments empty": (change("[rq1, rq2, rq3, rq4, dmt]", "[]"), ["experiments: []", "at least 1"]),
-    "benchmarks a text": (math("{source: lab.math, benchmarks: lab.math}"), ["abilities.math.benchmarks", "must be a list"]),
+    "benchmarks a text": (math("{source: lab.math, benchmarks: x}"), ["abilities.math.benchmarks", "must be a list"]),
     "name with a slash": (change("forgetting", "a/b"), ["name: a/b", "letters, digits"]),
     "name of two dots": (change("forgetting", "'..'"), ["name: ..", "letters, digits"]),
     "name a number": (change("forgetting", "12"), ["name: 12", "string"]),

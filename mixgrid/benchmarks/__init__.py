@@ -3,7 +3,7 @@
     load_benchmarks()["gsm8k"]  -> Benchmark(data="gsm8k_test", grade=..., headline="strict", max_new_tokens=512)
 
 A benchmark with a grader lets the checkpoint answer prompts and grades each answer to named booleans, of which
-`headline` is the score. One without measures the loss of the held-out responses of an ability's own source. Each file is one.
+`headline` is the score. One without measures the loss of held-out responses of an ability's own source.
 """
 
 from collections.abc import Callable, Mapping
