@@ -74,36 +74,11 @@ def pin_source(choice: SourceChoice, lock: Lock) -> PinnedSource:
 
 
 def pin_model(model: Model, *, template: str | None, base_seed: int, lock: Lock) -> PinnedModel:
-    """Pin one base model."""
+    """Pin one base model. A template of the model's own comes before the study's."""
+    chosen = model.template or template
     if model.lab is not None:
-        from mixgrid.lab.models import LAB_MODELS
-
-        lab = LAB_MODELS[model.lab]
-        training = lab.pretraining
-        text = LabText(documents=training.documents, seed=training.seed)
-        chosen = model.template or template or "plain"
-        tokenizer = TokenizerSettings(vocabulary_size=lab.vocabulary_size, template=chosen, text=text)
-        shape = LlamaShape(
-            hidden_size=lab.hidden_size,
-            intermediate_size=lab.intermediate_size,
-            layers=lab.layers,
-            heads=lab.heads,
-            vocabulary_size=lab.vocabulary_size,
-            tied_embeddings=lab.tied_embeddings,
-            initializer_range=lab.initializer_range,
-        )
-        pretraining = Pretraining(
-            text=text,
-            steps=training.steps,
-            batch_size=training.batch_size,
-            sequence_length=training.sequence_length,
-            peak_learning_rate=training.peak_learning_rate,
-            warmup_ratio=training.warmup_ratio,
-            adam_beta2=training.adam_beta2,
-        )
-        base = BaseSettings(shape=shape, seed=base_seed, pretraining=pretraining)
-        return PinnedModel(tokenizer, base, ModelRuntime(), chosen)
-    chosen = model.template or template or "vicuna"
+        return _pin_lab(model.lab, template=chosen or "plain", base_seed=base_seed)
+    chosen = chosen or "vicuna"
     if model.scratch is not None:
         tokenizer = TokenizerSettings(vocabulary_size=model.scratch.vocabulary_size, template=chosen)
         return PinnedModel(tokenizer, BaseSettings(shape=model.scratch, seed=base_seed), ModelRuntime(), chosen)
@@ -115,6 +90,24 @@ def pin_model(model: Model, *, template: str | None, base_seed: int, lock: Lock)
     tokenizer = TokenizerSettings(hub=model.hub, revision=revision)
     unpinned = None if revision else str(model.hub)
     return PinnedModel(tokenizer, BaseSettings(hub=model.hub, revision=revision), ModelRuntime(), chosen, unpinned)
+
+
+def _pin_lab(name: str, *, template: str, base_seed: int) -> PinnedModel:
+    from mixgrid.lab.models import LAB_MODELS
+
+    lab = LAB_MODELS[name]
+    text = LabText(documents=lab.pretraining.documents, seed=lab.pretraining.seed)
+    shape_fields = ("hidden_size", "intermediate_size", "layers", "heads", "vocabulary_size", "tied_embeddings")
+    shape = LlamaShape(
+        **{field: getattr(lab, field) for field in shape_fields}, initializer_range=lab.initializer_range
+    )
+    training_fields = (
+        "steps", "batch_size", "sequence_length", "peak_learning_rate", "warmup_ratio", "adam_beta2",
+    )  # fmt: skip
+    pretraining = Pretraining(text=text, **{field: getattr(lab.pretraining, field) for field in training_fields})
+    tokenizer = TokenizerSettings(vocabulary_size=lab.vocabulary_size, template=template, text=text)
+    base = BaseSettings(shape=shape, seed=base_seed, pretraining=pretraining)
+    return PinnedModel(tokenizer, base, ModelRuntime(), template)
 
 
 def _hub(choice: SourceChoice, default: HubDataset | None) -> HubDataset | None:
