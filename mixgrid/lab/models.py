@@ -61,6 +61,6 @@ LAB_MODELS: Mapping[str, LabModel] = {
         intermediate_size=256,
         layers=2,
         heads=4,
-        pretraining=Pretraining(steps=1_500, batch_size=8, sequence_length=128, peak_learning_rate=6e-3),
+        pretraining=Pretraining(steps=1_500, batch_size=8, sequence_length=128, peak_learning_rate=1e-2),
     ),
 }
