@@ -15,7 +15,7 @@ from mixgrid.errors import InputError, MixgridError
 
 DEFAULT_STORE = "runs"
 STUDY_COMMANDS = {
-    "plan": "what would run, what is there already, what it costs",
+    "plan": "what would run, what is there already, and why the rest has to run",
     "run": "run it (embedded Prefect, local store, by default)",
     "status": "done, running, failed, missing",
     "results": "the table: one row a final checkpoint and benchmark",
@@ -76,8 +76,8 @@ def parser() -> argparse.ArgumentParser:
     made["export"].add_argument("cell", help="a cell's name, as `mixgrid status STUDY --cells` prints it")
     made["export"].add_argument("folder", help="a folder to write; it must not exist, or be empty")
     run = made["run"]
-    run.add_argument("--workers", type=_positive, default=_setting("workers"), help="worker processes (default: cores)")
-    run.add_argument("--threads", type=_positive, default=_setting("threads", "1"), help="torch threads a worker (1)")
+    run.add_argument("--workers", type=_positive, help="worker processes (default: cores)")
+    run.add_argument("--threads", type=_positive, default=1, help="torch threads a worker (1)")
     run.add_argument("--ui", action="store_true", help="serve the Prefect UI and print its address")
     grade = commands.add_parser("grade", help="verdicts for answers made elsewhere, as JSONL")
     grade.add_argument("benchmark", choices=("gsm8k",))
@@ -86,7 +86,24 @@ def parser() -> argparse.ArgumentParser:
     doctor = commands.add_parser("doctor", help="what works here, and what to do about what does not")
     doctor.add_argument("--verify", metavar="STUDY", help="check the SHA-256 of every file the study has in the store")
     _common_options(doctor)
+    for command in (*made.values(), grade, doctor):
+        _defaults_from_environment(command)
     return top
+
+
+def _defaults_from_environment(command: argparse.ArgumentParser) -> None:
+    """MIXGRID_WORKERS=4 is --workers 4; a variable that is set but empty counts as not set."""
+    for action in command._actions:
+        value = os.environ.get(f"MIXGRID_{action.dest.upper()}")
+        if not value or not action.option_strings or action.dest == "help":
+            continue
+        if action.nargs == 0:
+            command.set_defaults(**{action.dest: value.lower() not in ("0", "false", "no")})
+        elif action.choices is not None and value not in action.choices:
+            command.error(f"MIXGRID_{action.dest.upper()}: {value!r} is none of {', '.join(action.choices)}")
+        else:
+            action.required = False
+            command.set_defaults(**{action.dest: value})
 
 
 def _study_options(command: argparse.ArgumentParser) -> None:
@@ -95,16 +112,12 @@ def _study_options(command: argparse.ArgumentParser) -> None:
 
 
 def _common_options(command: argparse.ArgumentParser) -> None:
-    store = _setting("store", DEFAULT_STORE)
-    command.add_argument("--store", default=store, help=f"folder or URL such as s3://bucket/x ({DEFAULT_STORE})")
-    command.add_argument("--only", type=_names, default=_setting("only"), help="experiments, such as rq1,dmt")
-    command.add_argument("--models", type=_names, default=_setting("models"), help="models, such as lab.small")
-    command.add_argument("--seeds", type=_numbers, default=_setting("seeds"), help="training seeds, such as 0,1")
-
-
-def _setting(name: str, default: str | None = None) -> str | None:
-    """An option's default from the environment; argparse converts it as if it had been typed."""
-    return os.environ.get(f"MIXGRID_{name.upper()}", default)
+    command.add_argument(
+        "--store", default=DEFAULT_STORE, help=f"folder or URL such as s3://bucket/x ({DEFAULT_STORE})"
+    )
+    command.add_argument("--only", type=_names, help="experiments, such as rq1,dmt")
+    command.add_argument("--models", type=_names, help="models, such as lab.small")
+    command.add_argument("--seeds", type=_numbers, help="training seeds, such as 0,1")
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -112,14 +125,15 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def _numbers(text: str) -> tuple[int, ...]:
+    if not all(part.isdecimal() for part in _names(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of numbers; give seeds such as 0,1")
     return tuple(int(part) for part in _names(text))
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is below 1; give at least 1")
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 up; give at least 1")
+    return int(text)
 
 
 if __name__ == "__main__":

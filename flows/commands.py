@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mixgrid.cells import Selection
-from mixgrid.errors import InputError, StudyError
+from mixgrid.errors import DamagedArtifact, InputError, StoreError, StudyError
 from mixgrid.lock import read_lock
 from mixgrid.plan import Plan, make_plan
+from mixgrid.record import Record
 from mixgrid.results import Row, result_rows, to_json, write_table
 from mixgrid.store import Store
 from mixgrid.study_file import load_study
@@ -41,8 +42,9 @@ def plan(options: argparse.Namespace) -> int:
 def run(options: argparse.Namespace) -> int:
     """Run what is missing; 1 if some step failed."""
     from flows.prefect_api import prefect_api
+    from mixgrid.status import data_lines
 
-    planned, _ = _planned(options)
+    planned, store = _planned(options)
     with prefect_api(ui=options.ui) as api:
         from flows.run_grid import Summary, default_workers, run_grid
 
@@ -63,7 +65,8 @@ def run(options: argparse.Namespace) -> int:
         if isinstance(outcome, BaseException):
             raise outcome
         assert isinstance(outcome, Summary)
-        print(outcome.text(planned.study.name), file=sys.stderr)
+        planned.look_up(store)
+        print("\n".join([*data_lines(planned), outcome.text(planned.study.name)]), file=sys.stderr)
         if options.ui and api.own and sys.stdin.isatty():
             print(f"the UI stays at {api.ui_url} until you press Enter", file=sys.stderr)
             sys.stdin.readline()
@@ -72,7 +75,7 @@ def run(options: argparse.Namespace) -> int:
 
 def status(options: argparse.Namespace) -> int:
     """Done, running, failed, missing."""
-    from mixgrid.status import cell_lines, study_status
+    from mixgrid.status import cell_lines, data_lines, study_status
     from mixgrid.texts import status_text
 
     found, store = _planned(options)
@@ -80,7 +83,7 @@ def status(options: argparse.Namespace) -> int:
         print("\n".join(cell_lines(found)))
         return 0
     counts = study_status(found, store)
-    print(json.dumps(counts) if options.json else status_text(counts))
+    print(json.dumps(counts) if options.json else "\n".join([status_text(counts), *data_lines(found)]))
     return 0
 
 
@@ -94,7 +97,10 @@ def results(options: argparse.Namespace) -> int:
         print_rows(rows)
     elif options.output:
         format = "csv" if options.format == "table" else options.format
-        write_table(rows, study=name, format=format, path=Path(options.output))
+        try:
+            write_table(rows, study=name, format=format, path=Path(options.output))
+        except OSError as error:
+            raise InputError(f"--output {options.output}: cannot be written ({error})") from error
     elif options.format == "json":
         print(to_json(rows, study=name), end="")
     elif options.format == "parquet" and sys.stdout.isatty():
@@ -111,8 +117,12 @@ def report(options: argparse.Namespace) -> int:
     found, store = _planned(options)
     finished = found.found.get(found.aggregate.key)
     if finished is not None:
-        print(store.open(finished).path("report.html").resolve())
-        return 0
+        try:
+            print(store.open(finished).path("report.html").resolve())
+            return 0
+        except DamagedArtifact as error:
+            store.retire(error.folder)
+            print(f"{error} by `mixgrid run {options.study}`", file=sys.stderr)
     from mixgrid.report import render_report
 
     rows = _rows(found)
@@ -142,12 +152,22 @@ def export(options: argparse.Namespace) -> int:
     target = Path(options.folder)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise InputError(f"{target} exists and is not an empty folder; name another one")
-    artifact = store.open(record)
-    target.mkdir(parents=True, exist_ok=True)
-    for name in record.files:
-        shutil.copyfile(artifact.path(name), target / name)
+    _copy_files(store, record, target, study=options.study)
     print(target)
     return 0
+
+
+def _copy_files(store: Store, record: Record, target: Path, *, study: str) -> None:
+    artifact = store.open(record)
+    try:
+        for name in record.files:
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(artifact.path(name), target / name)
+    except DamagedArtifact as error:
+        store.retire(error.folder)
+        raise StoreError(f"{error} by `mixgrid run {study}`, if it is still needed") from error
+    except OSError as error:
+        raise InputError(f"{target}: cannot be written ({error}); name a folder you may write to") from error
 
 
 def grade(options: argparse.Namespace) -> int:
@@ -155,11 +175,15 @@ def grade(options: argparse.Namespace) -> int:
     from mixgrid.benchmarks.grade import grade_gsm8k_rows, read_gsm8k_data
 
     try:
-        with Path(options.answers).open(encoding="utf-8") as answers:
-            for verdict in grade_gsm8k_rows(answers, read_gsm8k_data(options.data)):
-                print(json.dumps(verdict))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{options.answers}: cannot be read as UTF-8 text ({error})") from error
+        answers = Path(options.answers).read_text(encoding="utf-8").split("\n")
+    except OSError as error:
+        raise InputError(
+            f"{options.answers}: cannot be read ({error.strerror}); give a JSONL file of answers"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{options.answers}: is not UTF-8 text ({error}); convert it first") from error
+    for verdict in grade_gsm8k_rows(answers, read_gsm8k_data(options.data)):
+        print(json.dumps(verdict))
     return 0
 
 
@@ -197,7 +221,7 @@ def _planned(options: argparse.Namespace) -> tuple[Plan, Store]:
     store = Store(options.store, warn=lambda message: print(message, file=sys.stderr))
     file = load_study(options.study)
     selection = Selection(only=options.only, models=options.models, seeds=options.seeds)
-    found = make_plan(file.study, selection=selection, lock=read_lock(file, store))
+    found = make_plan(file.study, selection=selection, lock=read_lock(file, store), store=store)
     found.look_up(store)
     return found, store
 

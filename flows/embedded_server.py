@@ -21,13 +21,13 @@ def main(ui: str) -> None:
     os.environ["PREFECT_UI_ENABLED"] = "1" if ui == "ui" else "0"
     os.environ["PREFECT_UI_API_URL"] = f"http://127.0.0.1:{port}/api"
     os.environ["PREFECT_API_URL"] = f"http://127.0.0.1:{port}/api"
+    print(json.dumps({"port": port}), flush=True)  # before the long imports: whoever waits can watch the port
     threading.Thread(target=_leave_with_parent, daemon=True).start()
 
     import uvicorn
     from prefect.server.api.server import create_app
 
     server = uvicorn.Server(uvicorn.Config(create_app(), log_level="error", lifespan="on"))
-    print(json.dumps({"port": port}), flush=True)
     server.run(sockets=[listener])
 
 

@@ -96,12 +96,12 @@ def run_grid(
 
 def pinned_plan(file: StudyFile, selection: Selection, store: Store) -> Plan:
     """A plan in which everything is pinned: hub revisions are looked up now and kept. Raises SourceError."""
-    plan = make_plan(file.study, selection=selection, lock=read_lock(file, store))
+    plan = make_plan(file.study, selection=selection, lock=read_lock(file, store), store=store)
     if plan.unpinned:
         problems = [name for name in plan.unpinned if " " in name]
         if problems:
             raise SourceError(f"study {file.study.name}: " + "; ".join(problems))
-        plan = make_plan(file.study, selection=selection, lock=resolve(plan.unpinned, file, store))
+        plan = make_plan(file.study, selection=selection, lock=resolve(plan.unpinned, file, store), store=store)
     return plan
 
 
@@ -123,10 +123,12 @@ class _Grid:
     def run(self) -> Summary:
         """Everything that is there is shown as cached; everything that is missing is made."""
         lookups = [self.plan.steps[key] for key in self.plan.steps if key in self.plan.found]
-        self._work(lambda: lookups.pop(0) if lookups else None, LOOKUPS_AT_ONCE)
-        self.live.tell(now=True)
-        self._work(self.schedule.take, self.workers)
-        self.live.tell(ended=True)
+        try:
+            self._work(lambda: lookups.pop(0) if lookups else None, LOOKUPS_AT_ONCE)
+            self.live.tell(now=True)
+            self._work(self.schedule.take, self.workers)
+        finally:
+            self.live.tell(ended=True)
         return self.summary
 
     def _work(self, take: Callable[[], Step | None], at_once: int) -> None:

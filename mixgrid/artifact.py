@@ -41,14 +41,12 @@ class Artifact:
         source = f"{self.record.folder}/{self.record.attempt}/{name}"
         path = Path(self.store.root) / source if self.store.is_local else _cached(self.record, name)
         try:
-            if not self.store.is_local and not path.exists():
-                _fetch(self.store, source, path)
+            if not self.store.is_local and not (path.exists() and _sha256_once(path) == entry.sha256):
+                _fetch(self.store, source, path)  # also where the local copy, and it alone, went bad
             found = _sha256_once(path)
         except FileNotFoundError:
             raise DamagedArtifact(self.record.folder, f"{name} is missing") from None
         if found != entry.sha256:
-            if not self.store.is_local:
-                path.unlink(missing_ok=True)
             raise DamagedArtifact(self.record.folder, f"{name} is not the file that was written (SHA-256 differs)")
         return path
 

@@ -6,12 +6,13 @@ graph.scores(checkpoint)   -> its score steps, one a benchmark of each ability
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from functools import cached_property
 
 from mixgrid.benchmarks import load_benchmarks
 from mixgrid.cells import Cell
-from mixgrid.errors import StudyError
+from mixgrid.errors import InputError, StudyError
 from mixgrid.pins import Lock, PinnedModel, PinnedSource, pin_model, pin_source
 from mixgrid.step import Step
 from mixgrid.steps.answer import AnswerSettings, answer
@@ -23,6 +24,7 @@ from mixgrid.steps.sft import SftSettings, sft
 from mixgrid.steps.subsample import SubsampleSettings, subsample, subset_size
 from mixgrid.steps.tokenize import TokenizeSettings, tokenize
 from mixgrid.steps.tokenizer import tokenizer
+from mixgrid.store import Store
 from mixgrid.strategies import Stage, Stages
 from mixgrid.study import BenchmarkChoice, SourceChoice, Study
 
@@ -30,25 +32,49 @@ from mixgrid.study import BenchmarkChoice, SourceChoice, Study
 class Graph:
     """Builds each step once. `steps` holds all of them by key, inputs before what needs them."""
 
-    def __init__(self, study: Study, lock: Lock) -> None:
+    def __init__(self, study: Study, lock: Lock, store: Store | None = None) -> None:
+        """A store, where there is one, knows the sizes of sources that were downloaded before."""
         self.study = study
         self.lock = lock
+        self.store = store
         self.steps: dict[str, Step] = {}
         self._built: dict[object, Step] = {}
 
     @cached_property
     def sources(self) -> dict[str, PinnedSource]:
         """Each ability's source, pinned."""
-        return {name: pin_source(ability.source, self.lock) for name, ability in self.study.abilities.items()}
+        pinned = {}
+        for name, ability in self.study.abilities.items():
+            with self._field(f"abilities.{name}.source"):
+                pinned[name] = pin_source(ability.source, self.lock)
+        return pinned
 
     @cached_property
     def models(self) -> dict[str, PinnedModel]:
         """Each model, pinned."""
-        study = self.study
-        return {
-            m.name: pin_model(m, template=study.template, base_seed=study.base_seed, lock=self.lock)
-            for m in study.models
-        }
+        study, pinned = self.study, {}
+        for m in study.models:
+            with self._field(f"models.{m.name}"):
+                pinned[m.name] = pin_model(m, template=study.template, base_seed=study.base_seed, lock=self.lock)
+        return pinned
+
+    @cached_property
+    def rows(self) -> dict[str, int | None]:
+        """Each ability's training rows: as downloaded before, else by reading what is at hand, else as declared."""
+        sizes: dict[str, int | None] = {}
+        for name, pinned in self.sources.items():
+            record = self.store.find(self._download(name)) if self.store else None
+            with self._field(f"abilities.{name}.source"):
+                sizes[name] = int(record.ledger["rows"]) if record else pinned.count()
+        return sizes
+
+    @contextmanager
+    def _field(self, path: str) -> Iterator[None]:
+        """Errors in here name the study and the field."""
+        try:
+            yield
+        except InputError as error:
+            raise type(error)(f"study {self.study.name}, {path}: {error}") from error
 
     @cached_property
     def benchmarks(self) -> list[tuple[str, BenchmarkChoice]]:
@@ -60,7 +86,7 @@ class Graph:
         pinned = self.models[model]
         return self._once(
             ("base", model),
-            lambda: base(pinned.base, tokenizer=self._tokenizer(model), label=model, runtime=pinned.runtime),
+            lambda: base(pinned.base, tokenizer=self._tokenizer(model), label=pinned.label, runtime=pinned.runtime),
         )
 
     def chain(self, cell: Cell) -> list[Step]:
@@ -84,7 +110,7 @@ class Graph:
 
     def mixture_examples(self, stage: Stage) -> int | None:
         """How many examples a stage's mixture has; None where a source's size is not known yet."""
-        sizes = [(k, self.sources[ability].rows) for ability, k in stage.items()]
+        sizes = [(k, self.rows[ability]) for ability, k in stage.items()]
         return None if any(n is None for _, n in sizes) else sum(subset_size(k, n or 0) for k, n in sizes)
 
     def _stage(self, cell: Cell, stages: Stages) -> Step:
@@ -111,7 +137,7 @@ class Graph:
         )
 
     def _subset(self, ability: str, k: Fraction) -> Step:
-        rows = self.sources[ability].rows
+        rows = self.rows[ability]
         if rows is not None and subset_size(k, rows) == 0:
             raise StudyError(
                 f"study {self.study.name}: {k} of {ability}'s {rows} rows is less than one row; use a proportion of at "
@@ -128,7 +154,7 @@ class Graph:
         pinned = self.models[model]
         trained = pinned.tokenizer.vocabulary_size is not None
         sources = [self._download(ability) for ability in self.study.abilities] if trained else []
-        label = f"bpe-{pinned.tokenizer.vocabulary_size}" if trained else model
+        label = f"bpe-{pinned.tokenizer.vocabulary_size}" if trained else pinned.label
         return self._once(
             ("tokenizer", model), lambda: tokenizer(pinned.tokenizer, sources, label=label, runtime=pinned.runtime)
         )
@@ -142,16 +168,22 @@ class Graph:
 
     def _data(self, ability: str, choice: BenchmarkChoice) -> Step:
         benchmark = load_benchmarks()[choice.name]
-        own = self.sources[ability]
-        if benchmark.data in (None, own.settings.source) and choice.path is None:
-            if not own.settings.held_out:
+        asked = self._ability_with(benchmark.data, ability) if choice.path is None else None
+        if asked is not None:
+            if not self.sources[asked].settings.held_out:
                 raise StudyError(
-                    f"study {self.study.name}: {choice.name} asks held-out rows of {ability}'s source, which keeps "
+                    f"study {self.study.name}: {choice.name} asks held-out rows of {asked}'s source, which keeps "
                     "none; set `held_out` there, such as held_out: 200"
                 )
-            return self._download(ability)
+            return self._download(asked)
         pinned = self.benchmark_data(choice)
         return self._once(("data", choice.name, choice.path), lambda: download(pinned.settings, pinned.runtime))
+
+    def _ability_with(self, source: str | None, ability: str) -> str | None:
+        """The ability whose source a benchmark asks: its own (for None too), else another: no item is trained on."""
+        if source is None:
+            return ability
+        return next((a for a in (ability, *self.sources) if self.sources[a].settings.source == source), None)
 
     def benchmark_data(self, choice: BenchmarkChoice) -> PinnedSource:
         """The pinned data of a benchmark that has data of its own."""
@@ -160,11 +192,10 @@ class Graph:
 
     def unpinned(self, models: Iterable[str]) -> list[str]:
         """What must be looked up before these models can run: hub names, and sentences for what cannot be."""
-        benchmarks = load_benchmarks()
         data = [
             self.benchmark_data(choice)
             for ability, choice in self.benchmarks
-            if benchmarks[choice.name].data not in (None, self.sources[ability].settings.source)
+            if choice.path or self._ability_with(load_benchmarks()[choice.name].data, ability) is None
         ]
         pinned = [p.unpinned for p in (*self.sources.values(), *data)] + [self.models[m].unpinned for m in models]
         return list(dict.fromkeys(name for name in pinned if name))

@@ -9,9 +9,11 @@ import json
 import os
 import platform
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
+from mixgrid.errors import StoreError
 from mixgrid.store import Store
 
 RENEW_EVERY_S = 5.0
@@ -42,7 +44,8 @@ class LiveRun:
             "running": sorted(self.running) if not ended else [],
             "failed": self.failed,
         }
-        self._store.write_atomically(self._path, json.dumps(document).encode())
+        with suppress(StoreError):  # for people only: a hiccup here must not end the run
+            self._store.write_atomically(self._path, json.dumps(document).encode())
 
 
 def last_failures(store: Store, study: str) -> dict[str, str]:
@@ -58,5 +61,6 @@ def running_now(store: Store, study: str) -> set[str]:
 
 
 def _runs(store: Store, study: str) -> list[dict[str, Any]]:
-    found = [store.read_bytes(f"runs/{study}/{name}") for name in store.names(f"runs/{study}")]
+    names = [n for n in store.names(f"runs/{study}") if n.endswith(".json") and not n.startswith(".")]
+    found = [store.read_bytes(f"runs/{study}/{name}") for name in names]
     return [json.loads(data) for data in found if data]

@@ -4,13 +4,15 @@ model = new_llama(LlamaShape(hidden_size=64, ...), tokenizer=tokenizer, seed=0)
 save_checkpoint(folder, model, tokenizer)      # transformers loads the folder
 """
 
+import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from mixgrid.artifact import Artifact
-from mixgrid.errors import InputError
+from mixgrid.errors import InputError, StepError
+from mixgrid.sources.files import content_hash
 from mixgrid.study import LlamaShape
 
 SPECIAL_TOKENS = ("<pad>", "<s>", "</s>")
@@ -93,6 +95,22 @@ def loaded_checkpoint(checkpoint: Artifact) -> tuple[Any, Any]:
         _kept[checkpoint.record.key] = (load_model(folder).eval().to(device()), load_tokenizer(folder))
     model, tokenizer = _kept[checkpoint.record.key]
     return model, tokenizer
+
+
+def folder_hash(folder: str) -> str:
+    """One SHA-256 over the names and contents of a folder's files. Raises InputError when there is no model in it."""
+    files = sorted(p for p in Path(folder).glob("*") if p.is_file() and not p.name.startswith("."))
+    if not any(p.name == "config.json" for p in files):
+        raise InputError(f"model path {folder}: no config.json there; give a folder in Hugging Face format")
+    lines = [f"{p.name} {content_hash(str(p))}" for p in files]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def pinned_location(location: str | None, *, content: str | None) -> str | None:
+    """`location` if what lies there is still what was planned. Raises StepError when it has changed."""
+    if content is not None and folder_hash(str(location)) != content:
+        raise StepError(f"model path {location}: its files have changed since it was planned; run again")
+    return location
 
 
 def device() -> str:

@@ -5,7 +5,7 @@ choose("sequentail", {"sequential": ...}, what="strategy")
 """
 
 import difflib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 
@@ -30,8 +30,3 @@ def unique(values: Sequence[Any], *, what: str) -> None:
 def named_form(value: object) -> object:
     """`rq1` is short for `{name: rq1}`."""
     return {"name": value} if isinstance(value, str) else value
-
-
-def joined(values: Iterable[object]) -> str:
-    """Values as text for a message, `a, b, c`."""
-    return ", ".join(str(value) for value in values)

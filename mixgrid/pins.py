@@ -6,15 +6,12 @@
 A hub revision that nobody has looked up is not invented: the source is `unpinned` until `mixgrid.lock` resolves it.
 """
 
-import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
+from functools import cache, partial
 
-from mixgrid.errors import StudyError
+from mixgrid.models import folder_hash
 from mixgrid.sources import GeneratedSource, HubDataset, load_sources
-from mixgrid.sources.files import content_hash
 from mixgrid.sources.reading import contents, read_source
 from mixgrid.steps.base import BaseSettings, Pretraining
 from mixgrid.steps.download import DownloadRuntime, DownloadSettings
@@ -27,22 +24,23 @@ Lock = Mapping[str, str]
 
 @dataclass(frozen=True)
 class PinnedSource:
-    """A download's settings, its number of training rows (None: unknown before the download), what is not pinned."""
+    """A download's settings, how to count its training rows (None: unknown before the download), what is not pinned."""
 
     settings: DownloadSettings
     runtime: DownloadRuntime
-    rows: int | None
+    count: Callable[[], int | None]
     unpinned: str | None = None
 
 
 @dataclass(frozen=True)
 class PinnedModel:
-    """The settings of a model's tokenizer and base steps."""
+    """A model's tokenizer and base settings. `label` follows from them, not from the study's name for the model."""
 
     tokenizer: TokenizerSettings
     base: BaseSettings
     runtime: ModelRuntime
     template: str
+    label: str
     unpinned: str | None = None
 
 
@@ -51,7 +49,8 @@ def pin_source(choice: SourceChoice, lock: Lock) -> PinnedSource:
     known = load_sources().get(choice.name or "")
     if isinstance(known, GeneratedSource):
         rows, held_out = choice.rows or known.rows, known.held_out if choice.held_out is None else choice.held_out
-        return PinnedSource(DownloadSettings(source=known.name, rows=rows, held_out=held_out), DownloadRuntime(), rows)
+        settings = DownloadSettings(source=known.name, rows=rows, held_out=held_out)
+        return PinnedSource(settings, DownloadRuntime(), partial(_counted, settings, DownloadRuntime()))
     form = choice.form or (known.form if known else None)
     declared = choice.rows or (known.rows if known else None)
     held_out = choice.held_out or 0
@@ -59,18 +58,18 @@ def pin_source(choice: SourceChoice, lock: Lock) -> PinnedSource:
     if choice.path is not None:
         settings = DownloadSettings(**common, content=_contents(choice.path))
         runtime = DownloadRuntime(locations=choice.path, declared_rows=declared)
-        return PinnedSource(settings, runtime, _counted(settings, DownloadRuntime(locations=choice.path)))
+        return PinnedSource(settings, runtime, partial(_counted, settings, runtime))
     hub = _hub(choice, known.hub if known else None)
     runtime = DownloadRuntime(declared_rows=declared)
     expected = declared - held_out if declared is not None else None
     if hub is None:
         assert known is not None
         problem = f"{known.name} is on no hub: set `path` to your copy ({known.homepage})"
-        return PinnedSource(DownloadSettings(**common), runtime, expected, problem)
+        return PinnedSource(DownloadSettings(**common), runtime, lambda: expected, problem)
     revision = hub.revision or lock.get(f"datasets/{hub.repo}")
     pinned = hub.model_copy(update={"revision": revision})
     unpinned = None if revision else f"datasets/{hub.repo}"
-    return PinnedSource(DownloadSettings(**common, hub=pinned), runtime, expected, unpinned)
+    return PinnedSource(DownloadSettings(**common, hub=pinned), runtime, lambda: expected, unpinned)
 
 
 def pin_model(model: Model, *, template: str | None, base_seed: int, lock: Lock) -> PinnedModel:
@@ -81,15 +80,19 @@ def pin_model(model: Model, *, template: str | None, base_seed: int, lock: Lock)
     chosen = chosen or "vicuna"
     if model.scratch is not None:
         tokenizer = TokenizerSettings(vocabulary_size=model.scratch.vocabulary_size, template=chosen)
-        return PinnedModel(tokenizer, BaseSettings(shape=model.scratch, seed=base_seed), ModelRuntime(), chosen)
+        base = BaseSettings(shape=model.scratch, seed=base_seed)
+        label = f"llama-{model.scratch.hidden_size}x{model.scratch.layers}"
+        return PinnedModel(tokenizer, base, ModelRuntime(), chosen, label)
     if model.path is not None:
         content = folder_hash(model.path)
         runtime = ModelRuntime(location=model.path)
-        return PinnedModel(TokenizerSettings(content=content), BaseSettings(content=content), runtime, chosen)
+        tokenizer, base = TokenizerSettings(content=content), BaseSettings(content=content)
+        return PinnedModel(tokenizer, base, runtime, chosen, f"model-{content[:8]}")
     revision = model.revision or lock.get(str(model.hub))
     tokenizer = TokenizerSettings(hub=model.hub, revision=revision)
     unpinned = None if revision else str(model.hub)
-    return PinnedModel(tokenizer, BaseSettings(hub=model.hub, revision=revision), ModelRuntime(), chosen, unpinned)
+    base = BaseSettings(hub=model.hub, revision=revision)
+    return PinnedModel(tokenizer, base, ModelRuntime(), chosen, str(model.hub).rsplit("/")[-1], unpinned)
 
 
 def _pin_lab(name: str, *, template: str, base_seed: int) -> PinnedModel:
@@ -107,7 +110,7 @@ def _pin_lab(name: str, *, template: str, base_seed: int) -> PinnedModel:
     pretraining = Pretraining(text=text, **{field: getattr(lab.pretraining, field) for field in training_fields})
     tokenizer = TokenizerSettings(vocabulary_size=lab.vocabulary_size, template=template, text=text)
     base = BaseSettings(shape=shape, seed=base_seed, pretraining=pretraining)
-    return PinnedModel(tokenizer, base, ModelRuntime(), template)
+    return PinnedModel(tokenizer, base, ModelRuntime(), template, name)
 
 
 def _hub(choice: SourceChoice, default: HubDataset | None) -> HubDataset | None:
@@ -123,16 +126,5 @@ def _contents(locations: tuple[str, ...]) -> str:
 
 @cache
 def _counted(settings: DownloadSettings, runtime: DownloadRuntime) -> int:
-    """Training rows of files at hand, by reading them: the plan then counts with what will really be there."""
+    """Training rows of what is at hand, by reading it: the plan then counts with what will really be there."""
     return len(read_source(settings, runtime).rows)
-
-
-def folder_hash(folder: str) -> str:
-    """One SHA-256 over the names and contents of a folder's files. Raises StudyError when there is no model in it."""
-    files = sorted(p for p in Path(folder).glob("*") if p.is_file())
-    if not any(p.name == "config.json" for p in files):
-        raise StudyError(f"model path {folder}: no config.json there; give a folder in Hugging Face format")
-    lines = [
-        f"{p.name} {content_hash(str(p))}" for p in files if p.suffix in (".json", ".safetensors", ".model", ".jinja")
-    ]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()

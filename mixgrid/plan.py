@@ -75,10 +75,10 @@ class Plan:
         }
 
 
-def make_plan(study: Study, *, selection: Selection, lock: dict[str, str]) -> Plan:
-    """Expand a study and build its graph. Needs no network and no store."""
+def make_plan(study: Study, *, selection: Selection, lock: dict[str, str], store: Store | None = None) -> Plan:
+    """Expand a study and build its graph. Needs no network; a store spares it the counting of files."""
     cells = expand(study, selection)
-    graph = Graph(study, lock)
+    graph = Graph(study, lock, store)
     chains = {cell.name: graph.chain(cell) for cell in cells}
     examples = {
         step.key: graph.mixture_examples(stage)

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from mixgrid.steps.aggregate import AggregateSettings
 
 Row = dict[str, Any]
+COLUMNS = [
+    "model", "seed", "experiments", "strategy", "proportion", "proportions", "ability", "benchmark",
+    "score", "n", "low", "high", "key",
+]  # fmt: skip
 
 
 def result_rows(names: "AggregateSettings", scores: Sequence[Record | None]) -> list[Row]:
@@ -40,7 +44,7 @@ def write_table(rows: Sequence[Row], *, study: str, format: str, path: Path) -> 
     import pandas as pd
 
     flat = [{k: json.dumps(v) if isinstance(v, list) else v for k, v in row.items()} for row in rows]
-    table = pd.DataFrame(flat, columns=list(flat[0]) if flat else None)
+    table = pd.DataFrame(flat, columns=COLUMNS).astype({"seed": "Int64", "n": "int64"})
     if format == "csv":
         table.to_csv(path, index=False)
     else:

@@ -41,6 +41,21 @@ def study_status(plan: Plan, store: Store) -> dict[str, Any]:
     }
 
 
+def data_lines(plan: Plan) -> Iterator[str]:
+    """A line for each source whose rows were not all taken as they are, or not all trained on in full."""
+    for key, step in plan.steps.items():
+        record = plan.found.get(key)
+        if record is None:
+            continue
+        ledger = record.ledger
+        counts = {**ledger.get("rejected", {}), **ledger.get("trimmed", {})} if step.kind == "download" else {}
+        if step.kind == "tokenize":
+            counts = {name.replace("_", " "): ledger[name] for name in ("truncated", "fully_masked") if ledger[name]}
+        if counts:
+            total = ledger["read"] if step.kind == "download" else ledger["examples"]
+            yield f"{step.title}: of {total:,} rows, " + ", ".join(f"{n} {reason}" for reason, n in counts.items())
+
+
 def cell_lines(plan: Plan) -> Iterator[str]:
     """One line a cell: its name, whether its checkpoint is there, and where."""
     for cell in plan.cells:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from mixgrid.artifact import Artifact, file_entry
-from mixgrid.errors import StoreError
+from mixgrid.errors import InputError, StoreError
 from mixgrid.provenance import provenance
 from mixgrid.record import Record
 from mixgrid.step import StepLike
@@ -75,9 +75,11 @@ class Store:
             # no cache of listings: other processes write too
             self.fs, root = fsspec.core.url_to_fs(url, use_listings_cache=False)
         except (ImportError, ValueError, OSError) as error:
-            raise StoreError(f"store {url!r}: {error}; give a folder or an s3:// URL") from error
+            raise InputError(f"store {url!r}: {error}; give a folder or an s3:// URL") from error
         self.root = str(root).rstrip("/")
         self.is_local = "file" in (self.fs.protocol if isinstance(self.fs.protocol, tuple) else (self.fs.protocol,))
+        if self.is_local and Path(self.root).is_file():
+            raise InputError(f"store {url!r}: is a file; give a folder or an s3:// URL")
 
     def location(self, path: str) -> str:
         """The full path or URL of something in the store, for people."""

@@ -66,7 +66,8 @@ class Slots:
 class _Slot:
     def __init__(self, store_url: str, threads: int) -> None:
         self.hint = ""
-        self._command = [sys.executable, "-m", "mixgrid.worker", store_url, str(threads)]
+        self._command = [sys.executable, "-m", "mixgrid.worker", store_url]
+        self._threads = str(threads)
         self._process: subprocess.Popen[str] | None = None
         self._log: IO[str] | None = None
 
@@ -101,8 +102,7 @@ class _Slot:
             return self._process, self._log
         self.kill()
         self._log = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 (lives as long as the process)
-        threads = self._command[-1]
-        environment = {**os.environ, "OMP_NUM_THREADS": threads, "TOKENIZERS_PARALLELISM": "false"}
+        environment = {**os.environ, "OMP_NUM_THREADS": self._threads, "TOKENIZERS_PARALLELISM": "false"}
         root = str(Path(__file__).parent.parent)
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [root, environment.get("PYTHONPATH")]))
         self._process = subprocess.Popen(

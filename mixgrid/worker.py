@@ -1,6 +1,6 @@
 """The worker process: reads orders from its standard input, makes steps, answers on its standard output.
 
-    python -m mixgrid.worker runs 1        (store, threads)
+    python -m mixgrid.worker runs
     < {"kind": "sft", ...}
     > {"progress": [0.25, "step 47/188, loss 1.32"]}
     > {"record": {...}}
@@ -26,12 +26,11 @@ from mixgrid.store import Store
 _PROGRESS_EVERY_S = 0.2
 
 
-def main(store_url: str, threads: str) -> None:
+def main(store_url: str) -> None:
     """Serve orders until the input closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print is no answer
-    os.environ["OMP_NUM_THREADS"] = threads
     orders: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(sys.stdin, orders), daemon=True).start()
     store = Store(store_url, warn=lambda message: print(message, file=sys.stderr))

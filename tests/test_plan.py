@@ -355,3 +355,27 @@ def test_plan_of_the_paper_on_the_command_line_needs_neither_network_nor_torch(t
     summary = json.loads(ended.stdout)
     assert summary["stages"]["unique"] == 3 * 40
     assert not (tmp_path / "runs").exists()
+
+
+def test_strategy_of_two_general_abilities_keeps_its_name() -> None:
+    from mixgrid.strategies import load_strategies, strategy_of
+
+    for name in ("sequential", "mixed_sequential", "dmt", "multi_task"):
+        stages = load_strategies()[name].stages(specialised=("a", "b"), general=("c", "d"), k=Fraction(1, 4))
+        assert strategy_of(stages) == name
+
+
+def test_benchmark_of_another_abilitys_source_asks_what_that_one_holds_out() -> None:
+    text = """
+name: leak
+abilities:
+  math:    {source: {name: lab.math, rows: 100, held_out: 10}, benchmarks: [lab.math]}
+  general: {source: {name: lab.general, rows: 100, held_out: 10}, benchmarks: [lab.math]}
+models: [lab.small]
+proportions: [1]
+experiments: [rq1]
+recipe: {epochs: 1, batch_size: 8, peak_learning_rate: 1.0e-3, warmup_ratio: 0, schedule: constant}
+"""
+    plan = make_plan(parse_study(text, path=Path("leak.yaml")), selection=Selection(), lock={})
+    downloads = [s for s in plan.steps.values() if s.kind == "download" and s.settings.source == "lab.math"]
+    assert len(downloads) == 1

@@ -26,7 +26,6 @@ class Pretraining:
     warmup_ratio: float = 0.1
     adam_beta2: float = 0.98
     """With 0.999 and as many steps a base of width 64 had learned 0.36 of the facts."""
-    clip_norm: float = 1.0
     documents: int = 12_000
     seed: int = 0
 

@@ -15,7 +15,7 @@ from mixgrid.conversations import Conversation
 from mixgrid.errors import SourceError
 from mixgrid.sources import GeneratedSource, HubDataset, load_sources
 from mixgrid.sources.files import BadRow, content_hash, read_rows
-from mixgrid.sources.forms import FORMS, Rejection, normalise
+from mixgrid.sources.forms import FORMS, Rejection, detect_form, normalise
 
 if TYPE_CHECKING:
     from mixgrid.steps.download import DownloadRuntime, DownloadSettings
@@ -39,7 +39,10 @@ def read_source(settings: "DownloadSettings", runtime: "DownloadRuntime") -> Rea
     """Read a source as its settings pin it. Raises SourceError when it is not what was declared."""
     source = load_sources().get(settings.source)
     if isinstance(source, GeneratedSource):
-        rows, held_out = source.generate(rows=settings.rows or source.rows, held_out=settings.held_out, seed=0)
+        try:
+            rows, held_out = source.generate(rows=settings.rows or source.rows, held_out=settings.held_out, seed=0)
+        except ValueError as error:
+            raise SourceError(f"{settings.source}: {error}") from error
         return Reading(read=len(rows) + len(held_out), rows=rows, held_out=held_out)
     if settings.hub is not None:
         raw = hub_rows(settings.hub)
@@ -96,8 +99,9 @@ def hold_out(reading: Reading, count: int, *, source: str) -> Reading:
 
 
 def _normalise_all(raw: Iterable[object], *, form: str) -> Reading:
-    reading = Reading()
+    reading, looks_like = Reading(), None
     for origin, row in enumerate(raw):
+        looks_like = looks_like or detect_form(row)
         reading.read += 1
         found = (
             Rejection(row.reason, origin, row.detail)
@@ -113,9 +117,10 @@ def _normalise_all(raw: Iterable[object], *, form: str) -> Reading:
             reading.trimmed.update(found.trims)
     if not reading.rows:
         reasons = ", ".join(f"{reason} ({count})" for reason, count in reading.rejected.most_common(3)) or "it is empty"
+        fitting = f"; they look like form {looks_like!r}" if looks_like not in (None, form) else ""
         raise SourceError(
             f"no usable row among {reading.read} read as form {form!r}: {reasons}; "
-            f"rows of this form have the fields {FORMS[form]}"
+            f"rows of this form have the fields {FORMS[form]}{fitting}"
         )
     return reading
 

@@ -52,13 +52,14 @@ def base(settings: BaseSettings, *, tokenizer: Step, label: str, runtime: ModelR
 
 def make(work: Work) -> dict[str, Any]:
     """Copy, or draw weights and pretrain."""
-    from mixgrid.models import load_model, load_tokenizer, new_llama, save_checkpoint
+    from mixgrid.models import load_model, load_tokenizer, new_llama, pinned_location, save_checkpoint
 
     settings: BaseSettings = work.settings
     tokenizer = load_tokenizer(work.one("tokenizer").local_folder())
     ledger: dict[str, Any] = {}
     if settings.shape is None:
-        model = load_model(work.runtime.location or settings.hub, revision=settings.revision)
+        location = pinned_location(work.runtime.location, content=settings.content)
+        model = load_model(location or settings.hub, revision=settings.revision)
     else:
         model = new_llama(settings.shape, tokenizer=tokenizer, seed=settings.seed)
         if settings.pretraining is not None:

@@ -39,9 +39,12 @@ class DownloadRuntime(Runtime):
 
 def download(settings: DownloadSettings, runtime: DownloadRuntime) -> Step:
     """The step that reads one source."""
+    own = settings.source == settings.form
+    pin = settings.hub.repo.rsplit("/")[-1] if settings.hub else str(settings.content)[:8]
+    label = f"{settings.source}-{pin}" if own else settings.source
     return Step(
         kind="download", version=VERSION, settings=settings, runtime=runtime,
-        label=settings.source, title=f"download {settings.source}",
+        label=label, title=f"download {label}",
     )  # fmt: skip
 
 

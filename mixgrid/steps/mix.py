@@ -23,7 +23,7 @@ class MixSettings(Settings):
 
 def mix(subsamples: Iterable[Step]) -> Step:
     """The step for a mixture, whatever order its subsamples are given in."""
-    ordered = sorted(subsamples, key=lambda s: (s.label, s.key))
+    ordered = sorted(subsamples, key=lambda s: [(rows.label, rows.key) for rows in s.parents()])
     label = "+".join(s.label for s in ordered)
     return Step(
         kind="mix", version=VERSION, settings=MixSettings(), inputs={"subsamples": ordered},

@@ -57,9 +57,10 @@ def make(work: Work) -> dict[str, Any]:
     """Train, or fetch and save."""
     settings: TokenizerSettings = work.settings
     if settings.vocabulary_size is None:
-        from mixgrid.models import load_tokenizer
+        from mixgrid.models import load_tokenizer, pinned_location
 
-        found = load_tokenizer(work.runtime.location or settings.hub, revision=settings.revision)
+        location = pinned_location(work.runtime.location, content=settings.content)
+        found = load_tokenizer(location or settings.hub, revision=settings.revision)
     else:
         from mixgrid.models import train_tokenizer
 

@@ -9,19 +9,12 @@ A stage is written as its mixture: ability -> proportion kept. Each file here is
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Protocol
 
 from mixgrid.registry import load_folder
 
 Stage = Mapping[str, Fraction]
 Stages = tuple[Stage, ...]
 FULL = Fraction(1)
-
-
-class StageRule(Protocol):
-    """A pure function from abilities and k to stages, in the order of training."""
-
-    def __call__(self, *, specialised: Sequence[str], general: Sequence[str], k: Fraction) -> Stages: ...
 
 
 @dataclass(frozen=True)
@@ -46,8 +39,9 @@ def pooled(abilities: Sequence[str], k: Fraction = FULL) -> Stage:
 def strategy_of(stages: Stages) -> str:
     """The strategy that a list of stages is an instance of, whatever experiment named it.
 
-    `single` and `multi_task` have one stage; `sequential` trains on each source once, one a stage; `dmt` comes back
-    to an earlier source in a later stage; `mixed_sequential` is what remains. No stage at all is `base`.
+    `single` and `multi_task` have one stage; `dmt` comes back to an earlier source in a later stage; `sequential` has
+    one source in every stage but the last, which has all general ones; `mixed_sequential` is what remains. No stage
+    at all is `base`.
     """
     if not stages:
         return "base"
@@ -56,4 +50,4 @@ def strategy_of(stages: Stages) -> str:
     seen = [ability for stage in stages for ability in stage]
     if len(set(seen)) < len(seen):
         return "dmt"
-    return "sequential" if all(len(stage) == 1 for stage in stages) else "mixed_sequential"
+    return "sequential" if all(len(stage) == 1 for stage in stages[:-1]) else "mixed_sequential"

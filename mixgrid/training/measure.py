@@ -3,6 +3,7 @@
 response_losses(model, examples, progress=progress)  -> ([31.2, 40.5], [24, 30])    nats and tokens an example
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from mixgrid.tokens import Examples
 from mixgrid.training.attention import use_segment_attention
 from mixgrid.training.batches import flatten
 from mixgrid.training.loop import to_device
+from mixgrid.training.stage import MAX_ROW_TOKENS
 
 _EXAMPLES_A_ROW = 32
 
@@ -24,8 +26,7 @@ def response_losses(model: Any, examples: Examples, *, progress: Progress) -> tu
     use_segment_attention(model)
     nats, counts = [0.0] * len(examples), [0] * len(examples)
     try:
-        for start in range(0, len(examples), _EXAMPLES_A_ROW):
-            chosen = [i for i in range(start, min(start + _EXAMPLES_A_ROW, len(examples))) if examples[i][1][1:].any()]
+        for chosen in _groups(examples):
             for row in flatten([examples[i] for i in chosen], max_row_tokens=1 << 30):
                 row = to_device(row, model.device)
                 output = model(
@@ -36,7 +37,23 @@ def response_losses(model: Any, examples: Examples, *, progress: Progress) -> tu
                 sizes = [int(examples[i][1][1:].sum()) for i in chosen]
                 for i, part in zip(chosen, torch.split(losses_N, sizes), strict=True):
                     nats[i], counts[i] = float(part.sum()), len(part)
-            progress(min(1.0, (start + _EXAMPLES_A_ROW) / len(examples)), f"{start}/{len(examples)} examples")
+            progress((chosen[-1] + 1) / len(examples), f"{chosen[-1] + 1}/{len(examples)} examples")
     finally:
         model.set_attn_implementation(before)
     return nats, counts
+
+
+def _groups(examples: Examples) -> Iterator[list[int]]:
+    """Numbers of examples with a response, at most 32 examples and MAX_ROW_TOKENS tokens a group."""
+    group: list[int] = []
+    tokens = 0
+    for index in range(len(examples)):
+        length = len(examples[index][0])
+        if group and (len(group) == _EXAMPLES_A_ROW or tokens + length > MAX_ROW_TOKENS):
+            yield group
+            group, tokens = [], 0
+        if examples[index][1][1:].any():
+            group.append(index)
+            tokens += length
+    if group:
+        yield group

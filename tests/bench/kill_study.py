@@ -1,4 +1,4 @@
-"""Kill a run with -9 at given moments, run it to the end, compare with an undisturbed run: `make kill-demo`.
+"""Kill a run with -9 at given moments, run it to the end, compare with an undisturbed run.
 
     python tests/bench/kill_study.py demo --calm runs --moments 25 70 120
 

@@ -11,6 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
+from mixgrid.models import folder_hash
+
 pytestmark = pytest.mark.server
 KEY = "?" * 16
 Mixgrid = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -109,30 +111,34 @@ def test_second_run_makes_nothing_and_shows_cached(copy: Path, server: str, mixg
 
 def test_run_after_losses_makes_exactly_what_is_needed(copy: Path, server: str, mixgrid: Mixgrid) -> None:
     store = copy / "store"
-    shutil.rmtree(next(store.glob(f"score/lab.math-nano-s0-lab.math_1-{KEY}")))  # needed: made again from kept answers
-    shutil.rmtree(next(store.glob(f"sft/nano-s0-lab.general_1-{KEY}")))  # not needed: its scores are there
-    (next(store.glob(f"answer/lab.general-nano-{KEY}")) / "record.json").write_text("{}")  # not needed either
+    shutil.rmtree(
+        next(store.glob(f"score/lab.math-llama-32x1-s0-lab.math_1-{KEY}"))
+    )  # needed: made again from kept answers
+    shutil.rmtree(next(store.glob(f"sft/llama-32x1-s0-lab.general_1-{KEY}")))  # not needed: its scores are there
+    (next(store.glob(f"answer/lab.general-llama-32x1-{KEY}")) / "record.json").write_text("{}")  # not needed either
     done = run(mixgrid, copy, server)
     assert done.returncode == 0
     assert made(done) == 1
-    assert not list(store.glob(f"sft/nano-s0-lab.general_1-{KEY}/record.json"))
+    assert not list(store.glob(f"sft/llama-32x1-s0-lab.general_1-{KEY}/record.json"))
 
 
 def test_run_that_meets_a_damaged_input_makes_it_again(copy: Path, server: str, mixgrid: Mixgrid) -> None:
     store = copy / "store"
     for path in [
-        *store.glob(f"score/lab.math-nano-s0-lab.math_1-{KEY}"),
-        *store.glob(f"answer/lab.math-nano-s0-lab.math_1-{KEY}"),
+        *store.glob(f"score/lab.math-llama-32x1-s0-lab.math_1-{KEY}"),
+        *store.glob(f"answer/lab.math-llama-32x1-s0-lab.math_1-{KEY}"),
     ]:
         shutil.rmtree(path)
-    weights = next(store.glob(f"sft/nano-s0-lab.math_1-{KEY}/attempt-*/model.safetensors"))
+    weights = next(store.glob(f"sft/llama-32x1-s0-lab.math_1-{KEY}/attempt-*/model.safetensors"))
     original = weights.read_bytes()
     weights.write_bytes(original[:-1] + bytes([original[-1] ^ 1]))
     done = run(mixgrid, copy, server)
     assert done.returncode == 0, done.stderr
     assert "model.safetensors is not the file that was written" in done.stderr
     assert made(done) == 3
-    again = next(p for p in store.glob(f"sft/nano-s0-lab.math_1-{KEY}/attempt-*/model.safetensors") if p != weights)
+    again = next(
+        p for p in store.glob(f"sft/llama-32x1-s0-lab.math_1-{KEY}/attempt-*/model.safetensors") if p != weights
+    )
     assert again.read_bytes() == original
 
 
@@ -145,14 +151,15 @@ def test_run_with_a_broken_model_fails_only_what_depends_on_it(
     text = tiny_text.replace("models:\n", f"models:\n  - {{name: broken, path: {broken}}}\n")
     (tmp_path / "tiny.yaml").write_text(text)
     store = shutil.copytree(finished / "store", tmp_path / "store")
-    for path in store.glob("score/lab.math-nano-*"):
+    for path in store.glob("score/lab.math-llama-32x1-*"):
         shutil.rmtree(path)
     done = run(mixgrid, tmp_path, server)
     assert done.returncode == 1
-    assert "tokenizer broken" in done.stderr
-    assert len(list(store.glob("score/lab.math-nano-*/record.json"))) == 7
+    assert "tokenizer model-" in done.stderr
+    assert len(list(store.glob("score/lab.math-llama-32x1-*/record.json"))) == 7
+    label = f"model-{folder_hash(str(broken))[:8]}"
     status = mixgrid("status", tmp_path / "tiny.yaml", "--store", store, "--json")
-    assert [f["step"] for f in json.loads(status.stdout)["failures"]] == ["tokenizer broken"]
+    assert [f["step"] for f in json.loads(status.stdout)["failures"]] == [f"tokenizer {label}"]
 
 
 def test_export_of_a_cell_loads_in_transformers(finished: Path, mixgrid: Mixgrid, tmp_path: Path) -> None:
@@ -173,3 +180,22 @@ def test_report_of_a_finished_study_is_one_page_with_its_scores(finished: Path, 
     page = Path(path).read_text(encoding="utf-8")
     assert "Does the pipeline run?" in page
     assert "<svg" in page
+
+
+def test_report_that_was_damaged_is_noticed_and_made_again(copy: Path, server: str, mixgrid: Mixgrid) -> None:
+    page = next((copy / "store").glob("aggregate/*/*/report.html"))
+    page.write_bytes(page.read_bytes().replace(b"pipeline", b"Pipeline"))
+    done = mixgrid("report", copy / "tiny.yaml", "--store", copy / "store")
+    assert "SHA-256 differs" in done.stderr
+    assert "incomplete" in done.stdout
+    assert made(run(mixgrid, copy, server)) == 1
+    again = mixgrid("report", copy / "tiny.yaml", "--store", copy / "store")
+    assert "Does the pipeline run?" in Path(again.stdout.strip()).read_text(encoding="utf-8")
+
+
+def test_renamed_model_is_the_same_training(copy: Path, server: str, mixgrid: Mixgrid) -> None:
+    study = copy / "tiny.yaml"
+    study.write_text(study.read_text().replace("name: nano", "name: renamed"))
+    assert made(run(mixgrid, copy, server)) == 1  # the table alone
+    rows = json.loads(mixgrid("results", study, "--store", copy / "store", "--format", "json").stdout)["rows"]
+    assert {row["model"] for row in rows} == {"renamed"}
