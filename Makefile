@@ -1,6 +1,7 @@
 # mixgrid: `make demo` runs the demo study, `make test` the tests; both build .venv/ first, from pinned versions.
 PYTHON ?= python3
 BIN := .venv/bin
+PYTEST := $(BIN)/pytest -n 2 --dist loadfile
 MIXGRID := $(BIN)/mixgrid
 DEMO_STORE ?= runs
 
@@ -23,13 +24,13 @@ demo: env
 	$(MIXGRID) report demo --store $(DEMO_STORE)
 
 test: env packages lint
-	$(BIN)/pytest -m 'not slow'
+	$(PYTEST) -m 'not slow'
 
 test-fast: env                   # needs neither a Prefect server nor a browser
-	$(BIN)/pytest -m 'not slow and not server'
+	$(PYTEST) -m 'not slow and not server'
 
 test-full: env packages lint
-	$(BIN)/pytest
+	$(PYTEST)
 
 # What tests need from Debian: installed where we may; without it they skip and say so (in CI they fail instead).
 packages:

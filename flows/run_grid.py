@@ -8,10 +8,11 @@ All parameters are plain values, so that a deployment and the command line start
 import os
 import queue
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
-from prefect import flow, tags
+from prefect import flow
 from prefect.futures import PrefectFuture
 from prefect.states import Failed
 from prefect.task_runners import ThreadPoolTaskRunner
@@ -28,7 +29,7 @@ from mixgrid.step import Step
 from mixgrid.store import Store
 from mixgrid.study_file import StudyFile, load_study
 from mixgrid.warm import Slots
-from tasks.by_kind import TASKS
+from tasks.by_kind import TASKS, kind_tags
 from tasks.mechanism import Run
 
 LOOKUPS_AT_ONCE = 16
@@ -151,8 +152,10 @@ class _Grid:
     def _submit(self, step: Step) -> None:
         self.watch.start(step)
         self.live.running.add(step.folder)
-        inputs = [self.futures[p.key] for p in step.parents() if p.key in self.futures]
-        with tags(step.kind):
+        there = step.key in self.plan.found and step.key not in self.remade
+        # resolving an input costs milliseconds too, most of a rerun: only what is made has edges and tags
+        inputs = [] if there else [self.futures[p.key] for p in step.parents() if p.key in self.futures]
+        with nullcontext() if there else kind_tags(step.kind):
             future = TASKS[step.kind].submit(
                 title=step.title, step=quote(step), run=quote(self.run_context), inputs=inputs
             )

@@ -8,7 +8,7 @@ from mixgrid.step import Step
 from tasks.mechanism import OPTIONS, Run, look_up_or_make
 
 
-@task(name="aggregate", tags=["cpu"], **OPTIONS)
+@task(name="aggregate", **OPTIONS)
 def aggregate(title: str, step: Step, run: Run, inputs: list[Any]) -> Any:
     """`inputs` are the scores."""
     return look_up_or_make(step, run)

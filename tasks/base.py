@@ -8,7 +8,7 @@ from mixgrid.step import Step
 from tasks.mechanism import OPTIONS, Run, look_up_or_make
 
 
-@task(name="base", tags=["gpu"], **OPTIONS)
+@task(name="base", **OPTIONS)
 def base(title: str, step: Step, run: Run, inputs: list[Any]) -> Any:
     """`inputs` is the tokenizer."""
     return look_up_or_make(step, run)

@@ -3,9 +3,11 @@
 TASKS["sft"].submit(title="sft stage 1 ...", step=quote(step), run=quote(run), inputs=futures)
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from prefect import Task
+from prefect import Task, tags
 
 from tasks.aggregate import aggregate
 from tasks.base import base
@@ -20,3 +22,16 @@ from tasks.tokenizer import tokenizer
 TASKS: dict[str, Task[..., Any]] = {
     task.name: task for task in (download, tokenizer, tokenize, subsample, mix, base, sft, answer, score, aggregate)
 }
+
+GPU_KINDS = ("base", "sft", "answer")
+"""The kinds that need an accelerator where there is one."""
+
+
+@contextmanager
+def kind_tags(kind: str) -> Iterator[None]:
+    """Tag the runs submitted inside: the kind, and `gpu` or `cpu`.
+
+    Prefect asks its API about limits once a tagged run, about 10 ms: a step that is only looked up goes without.
+    """
+    with tags(kind, "gpu" if kind in GPU_KINDS else "cpu"):
+        yield

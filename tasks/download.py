@@ -8,7 +8,7 @@ from mixgrid.step import Step
 from tasks.mechanism import OPTIONS, Run, look_up_or_make
 
 
-@task(name="download", tags=["cpu"], **OPTIONS)
+@task(name="download", **OPTIONS)
 def download(title: str, step: Step, run: Run, inputs: list[Any]) -> Any:
     """`inputs` is empty: a download needs no other step."""
     return look_up_or_make(step, run)

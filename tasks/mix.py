@@ -8,7 +8,7 @@ from mixgrid.step import Step
 from tasks.mechanism import OPTIONS, Run, look_up_or_make
 
 
-@task(name="mix", tags=["cpu"], **OPTIONS)
+@task(name="mix", **OPTIONS)
 def mix(title: str, step: Step, run: Run, inputs: list[Any]) -> Any:
     """`inputs` are the subsamples."""
     return look_up_or_make(step, run)

@@ -8,7 +8,7 @@ from mixgrid.step import Step
 from tasks.mechanism import OPTIONS, Run, look_up_or_make
 
 
-@task(name="subsample", tags=["cpu"], **OPTIONS)
+@task(name="subsample", **OPTIONS)
 def subsample(title: str, step: Step, run: Run, inputs: list[Any]) -> Any:
     """`inputs` is the download."""
     return look_up_or_make(step, run)

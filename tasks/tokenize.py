@@ -8,7 +8,7 @@ from mixgrid.step import Step
 from tasks.mechanism import OPTIONS, Run, look_up_or_make
 
 
-@task(name="tokenize", tags=["cpu"], **OPTIONS)
+@task(name="tokenize", **OPTIONS)
 def tokenize(title: str, step: Step, run: Run, inputs: list[Any]) -> Any:
     """`inputs` are the download and the tokenizer."""
     return look_up_or_make(step, run)

@@ -358,8 +358,6 @@ def test_plan_of_the_paper_on_the_command_line_needs_neither_network_nor_torch(t
 
 
 def test_strategy_of_two_general_abilities_keeps_its_name() -> None:
-    from mixgrid.strategies import load_strategies, strategy_of
-
     for name in ("sequential", "mixed_sequential", "dmt", "multi_task"):
         stages = load_strategies()[name].stages(specialised=("a", "b"), general=("c", "d"), k=Fraction(1, 4))
         assert strategy_of(stages) == name

@@ -16,7 +16,7 @@ from fsspec.core import url_to_fs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mixgrid.errors import DamagedArtifact, StoreError
+from mixgrid.errors import DamagedArtifact, InputError, StoreError
 from mixgrid.identity import Settings
 from mixgrid.record import Record
 from mixgrid.step import Step
@@ -295,14 +295,14 @@ def test_store_in_a_bucket_that_does_not_exist_is_an_error_when_written() -> Non
 
 @pytest.mark.parametrize("url", ["nosuchprotocol://x", "s3://"])
 def test_store_with_an_address_of_no_store_is_an_error(url: str) -> None:
-    with pytest.raises(StoreError):
+    with pytest.raises((StoreError, InputError)):
         made(Store(url), a_step())
 
 
-def test_store_whose_folder_is_a_file_is_an_error_when_written(tmp_path: Path) -> None:
+def test_store_that_is_a_file_is_wrong_input(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
-    with pytest.raises(StoreError, match="cannot write"):
-        made(Store(str(tmp_path / "file")), a_step())
+    with pytest.raises(InputError, match="is a file; give a folder"):
+        Store(str(tmp_path / "file"))
 
 
 def test_store_sees_what_another_process_wrote_meanwhile(place: Place) -> None:

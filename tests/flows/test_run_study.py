@@ -15,6 +15,7 @@ from mixgrid.models import folder_hash
 
 pytestmark = pytest.mark.server
 KEY = "?" * 16
+MATH = f"llama-32x1-s0-lab.math_1-{KEY}"
 Mixgrid = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -111,9 +112,7 @@ def test_second_run_makes_nothing_and_shows_cached(copy: Path, server: str, mixg
 
 def test_run_after_losses_makes_exactly_what_is_needed(copy: Path, server: str, mixgrid: Mixgrid) -> None:
     store = copy / "store"
-    shutil.rmtree(
-        next(store.glob(f"score/lab.math-llama-32x1-s0-lab.math_1-{KEY}"))
-    )  # needed: made again from kept answers
+    shutil.rmtree(next(store.glob(f"score/lab.math-{MATH}")))  # needed: made again from kept answers
     shutil.rmtree(next(store.glob(f"sft/llama-32x1-s0-lab.general_1-{KEY}")))  # not needed: its scores are there
     (next(store.glob(f"answer/lab.general-llama-32x1-{KEY}")) / "record.json").write_text("{}")  # not needed either
     done = run(mixgrid, copy, server)
@@ -125,20 +124,18 @@ def test_run_after_losses_makes_exactly_what_is_needed(copy: Path, server: str, 
 def test_run_that_meets_a_damaged_input_makes_it_again(copy: Path, server: str, mixgrid: Mixgrid) -> None:
     store = copy / "store"
     for path in [
-        *store.glob(f"score/lab.math-llama-32x1-s0-lab.math_1-{KEY}"),
-        *store.glob(f"answer/lab.math-llama-32x1-s0-lab.math_1-{KEY}"),
+        *store.glob(f"score/lab.math-{MATH}"),
+        *store.glob(f"answer/lab.math-{MATH}"),
     ]:
         shutil.rmtree(path)
-    weights = next(store.glob(f"sft/llama-32x1-s0-lab.math_1-{KEY}/attempt-*/model.safetensors"))
+    weights = next(store.glob(f"sft/{MATH}/attempt-*/model.safetensors"))
     original = weights.read_bytes()
     weights.write_bytes(original[:-1] + bytes([original[-1] ^ 1]))
     done = run(mixgrid, copy, server)
     assert done.returncode == 0, done.stderr
     assert "model.safetensors is not the file that was written" in done.stderr
     assert made(done) == 3
-    again = next(
-        p for p in store.glob(f"sft/llama-32x1-s0-lab.math_1-{KEY}/attempt-*/model.safetensors") if p != weights
-    )
+    again = next(p for p in store.glob(f"sft/{MATH}/attempt-*/model.safetensors") if p != weights)
     assert again.read_bytes() == original
 
 
