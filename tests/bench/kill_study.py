@@ -35,10 +35,15 @@ def main() -> int:
     print(f"the rest took {time.monotonic() - started:.0f} s")
     equal = _results(given.study, store) == _results(given.study, given.calm)
     killed, calm = _files(store), _files(given.calm)
-    same = sum(killed.get(name) == digest for name, digest in calm.items())
-    print(f"results byte for byte equal: {equal}; files equal: {same} of {len(calm)}")
-    shutil.rmtree(store)
-    return 0 if equal and same == len(calm) == len(killed) else 1
+    different = sorted(name for name in calm.keys() | killed.keys() if calm.get(name) != killed.get(name))
+    print(
+        f"results byte for byte equal: {equal}; files that differ: {len(different)} of {len(calm)}",
+        *different,
+        sep="\n",
+    )
+    if equal and not different:
+        shutil.rmtree(store)
+    return 0 if equal and not different else 1
 
 
 def _results(study: str, store: Path) -> bytes:
