@@ -196,3 +196,13 @@ def test_renamed_model_is_the_same_training(copy: Path, server: str, mixgrid: Mi
     assert made(run(mixgrid, copy, server)) == 1  # the table alone
     rows = json.loads(mixgrid("results", study, "--store", copy / "store", "--format", "json").stdout)["rows"]
     assert {row["model"] for row in rows} == {"renamed"}
+
+
+def test_run_with_its_store_on_s3_gives_the_results_of_a_local_one(
+    finished: Path, server: str, s3_server: str, mixgrid: Mixgrid
+) -> None:
+    store = f"{s3_server}/study"
+    done = mixgrid("run", finished / "tiny.yaml", "--store", store, "--workers", 1, PREFECT_API_URL=server)
+    assert done.returncode == 0, done.stderr
+    results = ("results", finished / "tiny.yaml", "--format", "json", "--store")
+    assert mixgrid(*results, store).stdout == mixgrid(*results, finished / "store").stdout
