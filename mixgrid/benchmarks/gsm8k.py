@@ -3,7 +3,7 @@ r"""GSM8K: grade-school word problems whose answers close with `####` and a numb
     grade("48/2 = <<48/2=24>>24 in May.\n24 + 48 = 72\n#### 72", "... #### 72")
     ->  Verdict(strict=True, flexible=True, no_answer=False)
 
-The strict rule is the one of `eval.py` in OFA-Sys/gsm8k-ScRel (25d2c40): the first `####` with a number right after it,
+The strict rule is the one of `eval.py` in OFA-Sys/gsm8k-ScRel (4d88932): the first `####` with a number right after it,
 and a difference under 1e-4. It is extended to forms that say the same number (`#### $18`, `####18`, `#### **18**`,
 `#### 1/2`, a unicode minus) and narrowed where that rule reads a number that was not said (`#### 3,4` as 34). The
 flexible rule also takes an answer phrase or `\boxed{}`, else the last number; what is strictly right is right flexibly,

@@ -1,8 +1,8 @@
 """The lab's two model sizes: a tiny LLaMA each, and how its base is pretrained.
 
-    LAB_MODELS["lab.small"]  -> 2 layers of width 80, 303K parameters with the 922 tokens that are learned
+    LAB_MODELS["lab.small"]  -> 2 layers of width 80, 305,520 parameters in the demo
 
-Both bases read the same text the same number of times, so that they differ in size alone.
+Both bases read the same text the same number of times; they differ in size and in the peak learning rate that suits it.
 """
 
 from collections.abc import Mapping
