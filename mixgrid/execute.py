@@ -80,20 +80,30 @@ def execute(order: WorkOrder, store: Store, progress: Progress) -> Record:
         found = store.find(order)
         if found is not None:
             return found
-        inputs = {
-            name: _open(store, given) if isinstance(given, InputRef) else [_open(store, ref) for ref in given]
-            for name, given in order.inputs.items()
-        }
-        runtime = kind.runtime.model_validate(order.runtime) if kind.runtime and order.runtime else None
         with store.attempt(order) as attempt:
-            work = Work(
-                settings=kind.settings.model_validate(order.settings),
-                inputs=inputs,
-                folder=attempt.folder,
-                runtime=runtime,
-                progress=progress,
-            )
-            return attempt.commit(ledger=kind.make(work))
+            work = prepare(order, store, folder=attempt.folder, progress=progress)
+            record = attempt.commit(ledger=kind.make(work))
+            if kind.finished is not None:
+                kind.finished(work)
+            return record
+
+
+def prepare(order: WorkOrder, store: Store, *, folder: Path, progress: Progress) -> Work:
+    """The order with its inputs opened. Raises DamagedArtifact for one that is missing or damaged."""
+    kind = load_kinds()[order.kind]
+    inputs = {
+        name: _open(store, given) if isinstance(given, InputRef) else [_open(store, ref) for ref in given]
+        for name, given in order.inputs.items()
+    }
+    return Work(
+        order=order,
+        store=store,
+        settings=kind.settings.model_validate(order.settings),
+        inputs=inputs,
+        folder=folder,
+        runtime=kind.runtime.model_validate(order.runtime) if kind.runtime and order.runtime else None,
+        progress=progress,
+    )
 
 
 def _ref(step: Step) -> InputRef:

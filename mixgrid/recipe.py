@@ -1,15 +1,19 @@
 """How a model is trained, data excluded; all of it is identity.
 
     recipe: {epochs: 3, batch_size: 16, peak_learning_rate: 2.0e-5, warmup_ratio: 0.03, schedule: cosine}
+    recipe: {budget: {steps: 200}, batch_size: 16, ..., loss_average: example, adapter: lora}
 
 What the paper does not state follows FastChat's Vicuna script: AdamW, no weight decay (PAPER.md has the list).
 """
 
-from typing import Annotated, Literal
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from mixgrid.identity import Settings
+from mixgrid.names import named_form
 
 
 def _no_flag(value: object) -> object:
@@ -26,10 +30,41 @@ Rate = Annotated[Number, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[Number, Field(ge=0, lt=1)]
 
 
-class Recipe(Settings):
-    """The optimisation of one stage. `batch_size` counts examples of a global batch, over all processes."""
+class Budget(Settings):
+    """How long a stage trains whatever its mixture's size: optimiser steps, or examples shown (repeats counted)."""
 
-    epochs: Positive
+    steps: Positive | None = None
+    examples: Positive | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.steps is None) == (self.examples is None):
+            raise ValueError("needs exactly one of steps and examples, such as {steps: 200}")
+        return self
+
+
+class Adapter(Settings):
+    """Low-rank adapters (Hu et al. 2021) on linear layers, merged into the weights at the end of the stage.
+
+    `targets` are names of modules, such as q_proj; None takes every linear layer but the output head.
+    """
+
+    name: Literal["lora"]
+    rank: Positive = 16
+    alpha: Rate = 32.0
+    dropout: Share = 0.0
+    targets: tuple[str, ...] | None = Field(default=None, min_length=1)
+
+
+class Recipe(Settings):
+    """The optimisation of one stage. `batch_size` counts examples of a global batch, over all processes.
+
+    `loss_average` says what a step's loss is the mean over: all response tokens of its batch, or its examples, each
+    of them first averaged over its own response tokens.
+    """
+
+    epochs: Positive | None = None
+    budget: Budget | None = None
     batch_size: Positive
     peak_learning_rate: Rate
     warmup_ratio: Annotated[Number, Field(ge=0, le=1)]
@@ -40,6 +75,22 @@ class Recipe(Settings):
     adam_beta2: Share = 0.999
     adam_epsilon: Rate = 1e-8
     precision: Literal["fp32", "bf16"] = "fp32"
+    loss_average: Literal["token", "example"] = "token"
+    adapter: Annotated[Adapter, BeforeValidator(named_form)] | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.epochs is None) == (self.budget is None):
+            raise ValueError("needs exactly one of epochs and budget, such as epochs: 3 or budget: {steps: 200}")
+        return self
+
+    def changed(self, changes: Mapping[str, Any]) -> "Recipe":
+        """The recipe with some settings replaced; a new budget takes the place of epochs, and the other way round."""
+        settings = self.model_dump()
+        for one, other in (("epochs", "budget"), ("budget", "epochs")):
+            if changes.get(one) is not None:
+                settings[other] = None
+        return Recipe.model_validate({**settings, **changes})
 
 
 def learning_rate_factor(recipe: Recipe, *, step: int, total_steps: int) -> float:
@@ -48,8 +99,6 @@ def learning_rate_factor(recipe: Recipe, *, step: int, total_steps: int) -> floa
     Rises linearly over the first `ceil(warmup_ratio * total_steps)` steps, then falls to 0 at `total_steps` along a
     half cosine or a line; `constant` stays at the peak.
     """
-    import math
-
     warmup = math.ceil(recipe.warmup_ratio * total_steps)
     if step < warmup:
         return (step + 1) / warmup

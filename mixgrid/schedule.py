@@ -19,9 +19,12 @@ class Schedule:
         self._steps = steps
         self._rank = {key: (-KIND_ORDER.index(step.kind), i) for i, (key, step) in enumerate(steps.items())}
         self._children: dict[str, list[str]] = {}
+        self._waiting: dict[str, list[str]] = {}
         for key, step in steps.items():
             for parent in {p.key for p in step.parents()}:
                 self._children.setdefault(parent, []).append(key)
+            for earlier in step.after:
+                self._waiting.setdefault(earlier.key, []).append(key)
         self._open: set[str] = set()
         self._blocked: set[str] = set()
         self._taken: set[str] = set()
@@ -40,7 +43,7 @@ class Schedule:
         """A step whose inputs are all there, or None for now."""
         while self._ready:
             key = heapq.heappop(self._ready)[1]
-            if key in self._open and key not in self._taken and self._inputs_there(key):
+            if key in self._open and key not in self._taken and self._may_run(key):
                 self._taken.add(key)
                 return self._steps[key]
         return None
@@ -49,9 +52,7 @@ class Schedule:
         """The step's artifact is there."""
         self._open.discard(key)
         self._taken.discard(key)
-        for child in self._children.get(key, ()):
-            if child in self._open:
-                self._offer(child)
+        self._offer_open([*self._children.get(key, ()), *self._waiting.get(key, ())])
 
     def fail(self, key: str) -> list[Step]:
         """The step cannot be made; returns the other steps that now cannot run, in the plan's order."""
@@ -65,6 +66,7 @@ class Schedule:
             found = [c for c in self._children.get(current, ()) if c in self._open]
             lost |= set(found)
             stack += found
+        self._offer_open([w for gone in (key, *lost) for w in self._waiting.get(gone, ())])
         return [step for k, step in self._steps.items() if k in lost]
 
     def is_open(self, key: str) -> bool:
@@ -76,9 +78,16 @@ class Schedule:
         """How many steps are neither finished nor given up."""
         return len(self._open)
 
-    def _inputs_there(self, key: str) -> bool:
-        return not any(p.key in self._open or p.key in self._blocked for p in self._steps[key].parents())
+    def _may_run(self, key: str) -> bool:
+        step = self._steps[key]
+        inputs_there = not any(p.key in self._open or p.key in self._blocked for p in step.parents())
+        return inputs_there and not any(earlier.key in self._open for earlier in step.after)
+
+    def _offer_open(self, keys: Iterable[str]) -> None:
+        for key in keys:
+            if key in self._open:
+                self._offer(key)
 
     def _offer(self, key: str) -> None:
-        if self._inputs_there(key):
+        if self._may_run(key):
             heapq.heappush(self._ready, (self._rank[key], key))

@@ -159,6 +159,15 @@ class Store:
             except FileNotFoundError:
                 return
 
+    def remove_folder(self, folder: str) -> None:
+        """Remove an artifact: its record first, so that it is whole or not there."""
+        self.retire(folder)
+        with self._errors(f"remove {folder}"):
+            try:
+                self.fs.rm(f"{self.root}/{folder}", recursive=True)
+            except FileNotFoundError:
+                return
+
     @contextmanager
     def attempt(self, step: StepLike) -> Iterator[Attempt]:
         """A new attempt at `step`; what an attempt that ended without `commit` wrote is removed."""

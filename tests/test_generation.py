@@ -12,10 +12,9 @@ from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausa
 
 from mixgrid.generation import Answer, generate
 from mixgrid.models import train_tokenizer
-from mixgrid.progress import silent
 from mixgrid.recipe import Recipe
-from mixgrid.training.batches import flatten
-from mixgrid.training.loop import optimise
+from mixgrid.tokens import MixedExamples
+from mixgrid.training.stage import train_stage
 
 TOKENIZER = train_tokenizer(iter([""]), vocabulary_size=300)
 PROMPTS = [f"{'abcdefghij'[: i % 9 + 1]} {i}?" for i in range(24)]
@@ -87,10 +86,10 @@ def test_model_trained_to_answer_ok_says_so_and_stops() -> None:
     torch.manual_seed(0)
     shape = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 1, "num_attention_heads": 2}
     model = LlamaForCausalLM(LlamaConfig(vocab_size=len(TOKENIZER), **shape))
-    recipe = Recipe(epochs=1, batch_size=2, peak_learning_rate=2e-2, warmup_ratio=0, schedule="constant")
+    recipe = Recipe(epochs=40, batch_size=2, peak_learning_rate=2e-2, warmup_ratio=0, schedule="constant")
     ids = [np.array(TOKENIZER(f"{question}: ok</s>")["input_ids"], dtype=np.int32) for question in "ab"]
-    rows = flatten([(tokens, np.arange(len(tokens)) > 2) for tokens in ids], max_row_tokens=99)
-    optimise(model, [rows] * 40, recipe=recipe, total_steps=40, progress=silent)
+    examples = MixedExamples.in_memory([(tokens, np.arange(len(tokens)) > 2) for tokens in ids])
+    train_stage(model, examples, recipe=recipe, seed=0)
     model.set_attn_implementation("sdpa")
     # " ok" is three letters of one token each, and the end token
     answers = generate(model.eval(), TOKENIZER, ["a:", "b:"], max_new_tokens=20, batch_size=2)

@@ -10,12 +10,16 @@ Torch and its kin are imported inside `make`, so that a plan stays fast.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mixgrid.artifact import Artifact
 from mixgrid.identity import Runtime, Settings
 from mixgrid.progress import Progress, silent
 from mixgrid.registry import load_folder
+
+if TYPE_CHECKING:
+    from mixgrid.execute import WorkOrder
+    from mixgrid.store import Store
 
 KIND_ORDER = (
     "download", "tokenizer", "tokenize", "subsample", "mix", "base", "sft", "answer", "score", "aggregate",
@@ -25,13 +29,24 @@ KIND_ORDER = (
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """All that making a step may use: its settings, its inputs, an empty folder to write into."""
+    """All that making a step may use: its settings, its inputs, an empty folder to write into.
+
+    `order` and `store` are for steps that keep snapshots, or are made by several processes.
+    """
 
     settings: Any
     inputs: Mapping[str, Artifact | Sequence[Artifact]]
     folder: Path
     runtime: Any = None
     progress: Progress = silent
+    order: "WorkOrder | None" = None
+    store: "Store | None" = None
+
+    def origin(self) -> "tuple[WorkOrder, Store]":
+        """The order that is being carried out, and the store."""
+        assert self.order is not None
+        assert self.store is not None
+        return self.order, self.store
 
     def one(self, name: str) -> Artifact:
         """The single artifact under an input's name."""
@@ -48,13 +63,17 @@ class Work:
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """A step kind. `version` goes up when the same settings start to give something else."""
+    """A step kind. `version` goes up when the same settings start to give something else.
+
+    `make` returns the ledger; `finished` is called once the artifact is there, to clear away what it made superfluous.
+    """
 
     name: str
     settings: type[Settings]
     make: Callable[[Work], dict[str, Any]]
     version: int = 1
     runtime: type[Runtime] | None = None
+    finished: Callable[[Work], None] | None = None
 
 
 def load_kinds() -> dict[str, Kind]:

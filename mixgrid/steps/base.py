@@ -11,12 +11,13 @@ from typing import Any
 
 from mixgrid.identity import Settings
 from mixgrid.recipe import Positive, Rate
+from mixgrid.runtime import DEFAULT
 from mixgrid.step import Step
 from mixgrid.steps import Kind, Work
 from mixgrid.steps.tokenizer import LabText, ModelRuntime
 from mixgrid.study import LlamaShape
 
-VERSION = 1
+VERSION = 2
 
 
 class Pretraining(Settings):
@@ -64,10 +65,24 @@ def make(work: Work) -> dict[str, Any]:
         model = new_llama(settings.shape, tokenizer=tokenizer, seed=settings.seed)
         if settings.pretraining is not None:
             from mixgrid.training.pretraining import pretrain
+            from mixgrid.training.snapshots import Snapshots
 
-            ledger["pretraining"] = pretrain(model, tokenizer, settings.pretraining, progress=work.progress)
+            order, store = work.origin()
+            snapshots = Snapshots(store, training=order.key, runtime=DEFAULT, progress=work.progress)
+            ledger["pretraining"] = pretrain(
+                model, tokenizer, settings.pretraining, snapshots=snapshots, progress=work.progress
+            )
     save_checkpoint(work.folder, model, tokenizer)
     return {"parameters": sum(p.numel() for p in model.parameters()), **ledger}
 
 
-KIND = Kind(name="base", version=VERSION, settings=BaseSettings, runtime=ModelRuntime, make=make)
+def finished(work: Work) -> None:
+    """The checkpoint is in the store: its pretraining needs no snapshots any more."""
+    if work.settings.pretraining is not None:
+        from mixgrid.training.snapshots import Snapshots
+
+        order, store = work.origin()
+        Snapshots(store, training=order.key, runtime=DEFAULT).clear()
+
+
+KIND = Kind(name="base", version=VERSION, settings=BaseSettings, runtime=ModelRuntime, make=make, finished=finished)

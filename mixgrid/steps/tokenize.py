@@ -3,6 +3,7 @@
     rows.tokens.npy    int32, all examples one after another
     rows.mask.npy      bool, true where the loss is taken: response tokens and the end token after them
     rows.offsets.npy   int64, example i is tokens[offsets[i]:offsets[i + 1]]
+    rows.truncated.npy bool, true for an example that was cut at the maximum length
     held_out.*.npy     the same for the held-out rows
     ledger             {"examples": 1000, "tokens": 61234, "response_tokens": 30312, "truncated": 2, "fully_masked": 0}
 
@@ -17,7 +18,7 @@ from mixgrid.identity import Settings
 from mixgrid.step import Step
 from mixgrid.steps import Kind, Work
 
-VERSION = 1
+VERSION = 2
 
 
 class TokenizeSettings(Settings):

@@ -1,58 +1,31 @@
 """Attention inside each example of a flattened row, registered with transformers as "mixgrid_segments".
 
-    row      [a0 a1 a2 b0 b1 c0 c1 c2]        (T = 8 tokens, three segments)
-    groups   [[0 1 2], [3 4 .], [5 6 7]]      gathered to S x L, causal attention, scattered back
+    use_segment_attention(model)
+    model(input_ids=tokens_1T, position_ids=positions_1T, segments=group_segments([3, 2, 3]), use_cache=False)
 
-Segments of like length share a group, so that little is computed for nothing. Filled-up places come after the real
-ones, where causal attention never looks, and their results are dropped: no mask is needed, and none is built.
+On CUDA in half precision this is torch's variable-length flash attention, everywhere else causal attention over
+groups of segments of like length. Both are exact: no token sees another example.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.attention.varlen import varlen_attn
 from torch.nn.functional import scaled_dot_product_attention
 
 from mixgrid.errors import StepError
+from mixgrid.training.segments import Segments
 
 NAME = "mixgrid_segments"
-_SLACK = 1.2
-"""A group's longest segment is at most this much longer than its shortest (and 8 tokens)."""
 
 
-@dataclass(frozen=True)
-class Segments:
-    """Where each group's tokens lie in the row (`gather`, S x L) and where each token's result lies (`scatter`, T)."""
+def use_segment_attention(model: Any) -> None:
+    """Let `model` attend within segments; its forward then takes `segments`."""
+    from transformers import AttentionInterface
 
-    gather: tuple[Tensor, ...]
-    scatter: Tensor
-
-
-def group_segments(lengths: Sequence[int]) -> Segments:
-    """Group the segments of a row, given their lengths in order."""
-    starts = [0]
-    for length in lengths:
-        starts.append(starts[-1] + length)
-    groups: list[list[int]] = []
-    for index in sorted(range(len(lengths)), key=lambda i: lengths[i]):
-        if groups and lengths[index] <= lengths[groups[-1][0]] * _SLACK + 8:
-            groups[-1].append(index)
-        else:
-            groups.append([index])
-    scatter = torch.empty(starts[-1], dtype=torch.long)
-    gather, base = [], 0
-    for group in groups:
-        width = max(lengths[i] for i in group)
-        columns = torch.arange(width)
-        rows = torch.tensor([starts[i] for i in group])[:, None] + columns
-        real = columns < torch.tensor([lengths[i] for i in group])[:, None]
-        places = base + torch.arange(len(group) * width).reshape(len(group), width)
-        scatter[rows[real]] = places[real]
-        gather.append(torch.where(real, rows, 0))
-        base += len(group) * width
-    return Segments(tuple(gather), scatter)
+    AttentionInterface.register(NAME, segment_attention)
+    model.set_attn_implementation(NAME)
 
 
 def segment_attention(
@@ -74,34 +47,45 @@ def segment_attention(
 
     Raises StepError for a kind of attention that it doesn't compute: better no number than another model's.
     """
-    longest = max(rows_SL.shape[1] for rows_SL in segments.gather)
-    if softcap is not None or s_aux is not None or (sliding_window is not None and sliding_window < longest):
+    looks_back = sliding_window is None or sliding_window >= segments.longest
+    if softcap is not None or s_aux is not None or not looks_back:
         raise StepError(
             f"{type(module).__name__} caps its attention, has sinks or looks back {sliding_window} tokens only (an "
-            f"example has {longest}), which mixgrid does not compute; use another model or a shorter max_length"
+            f"example has {segments.longest}), which mixgrid doesn't compute; use another model or a shorter max_length"
         )
-    heads, head_size = query_1HTD.shape[1], value_1HTD.shape[3]
-    grouped = key_1HTD.shape[1] != heads
+    dropout = dropout if module.training else 0.0
+    if query_1HTD.is_cuda and query_1HTD.dtype in (torch.bfloat16, torch.float16) and not dropout:
+        return _flash(query_1HTD, key_1HTD, value_1HTD, segments, scaling), None
+    return _grouped(query_1HTD, key_1HTD, value_1HTD, segments, scaling, dropout), None
+
+
+def _flash(query: Tensor, key: Tensor, value: Tensor, segments: Segments, scaling: float | None) -> Tensor:
+    query_THD, key_THD, value_THD = (t[0].transpose(0, 1) for t in (query, key, value))
+    out_THD = varlen_attn(
+        query_THD, key_THD, value_THD, segments.bounds, segments.bounds, segments.longest, segments.longest,
+        scale=scaling, window_size=(-1, 0), enable_gqa=query_THD.shape[1] != key_THD.shape[1],
+    )  # fmt: skip
+    assert isinstance(out_THD, Tensor)
+    return out_THD.unsqueeze(0)
+
+
+def _grouped(
+    query: Tensor, key: Tensor, value: Tensor, segments: Segments, scaling: float | None, dropout: float
+) -> Tensor:
+    heads, head_size = query.shape[1], value.shape[3]
+    grouped_query = key.shape[1] != heads
+    if not segments.dense:
+        query, key, value = (t.index_select(2, segments.gather_P) for t in (query, key, value))
     parts = []
-    for rows_SL in segments.gather:
-        query, key, value = (_gather(t, rows_SL) for t in (query_1HTD, key_1HTD, value_1HTD))
+    for group in segments.groups:
+        places = slice(group.start, group.start + group.segments * group.width)
+        shape = (group.segments, group.width, -1)
+        query_SHLD, key_SHLD, value_SHLD = (
+            t[0, :, places].reshape(t.shape[1], *shape).transpose(0, 1) for t in (query, key, value)
+        )
         result_SHLD = scaled_dot_product_attention(
-            query, key, value, is_causal=True, scale=scaling, dropout_p=dropout if module.training else 0.0,
-            enable_gqa=grouped,
-        )  # fmt: skip
+            query_SHLD, key_SHLD, value_SHLD, is_causal=True, scale=scaling, dropout_p=dropout, enable_gqa=grouped_query
+        )
         parts.append(result_SHLD.transpose(1, 2).reshape(-1, heads, head_size))
-    return torch.cat(parts).index_select(0, segments.scatter).unsqueeze(0), None
-
-
-def _gather(row_1HTD: Tensor, rows_SL: Tensor) -> Tensor:
-    """The group's segments of a row, S x H x L x D."""
-    _, heads, _, size = row_1HTD.shape
-    return row_1HTD[0].index_select(1, rows_SL.reshape(-1)).reshape(heads, *rows_SL.shape, size).transpose(0, 1)
-
-
-def use_segment_attention(model: Any) -> None:
-    """Let `model` attend within segments; its forward then takes `segments`."""
-    from transformers import AttentionInterface
-
-    AttentionInterface.register(NAME, segment_attention)
-    model.set_attn_implementation(NAME)
+    out_PHD = torch.cat(parts) if len(parts) > 1 else parts[0]
+    return (out_PHD if segments.dense else out_PHD.index_select(0, segments.scatter_T)).unsqueeze(0)

@@ -1,23 +1,25 @@
-"""Global batches as flattened rows: which examples a step sees, and how they lie in memory.
+"""Global batches as flattened rows: how the examples of one optimiser step lie in memory.
 
-    example_order(6, seed=0, epoch=0) -> [3 2 5 4 0 1]      batches of 4: [3 2 5 4], [0 1]
-    flatten([(tokens, mask), ...], max_row_tokens=16384)
-        -> rows of tokens 1 x T, positions 1 x T, the places whose logits are needed and the tokens they should give
+    flatten([(tokens, mask), ...], max_row_tokens=512)
+        -> rows of tokens 1 x T, positions 1 x T, the places whose logits are needed, the tokens they should give, and
+           each one's weight in the loss of the step
 
-The order is a function of (number of examples, training seed, epoch) and of nothing else. How a batch is cut into rows
-is a matter of memory: the loss is a sum over all of its rows, divided by the response tokens of the whole batch.
+How a batch is cut into rows, and shared out among processes, is a matter of memory and speed: the loss of a step is one
+weighted sum over the response tokens of its whole batch, and the weights do not depend on the cut.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from mixgrid.tokens import Arrays
-from mixgrid.training.attention import Segments, group_segments
+from mixgrid.training.segments import Segments, group_segments
+
+Average = Literal["token", "example"]
 
 
 @dataclass(frozen=True)
@@ -29,47 +31,98 @@ class Row:
     segments: Segments
     places_N: Tensor
     targets_N: Tensor
+    weights_N: Tensor
+
+    def to(self, device: Any) -> "Row":
+        """The row with its tensors on `device`."""
+        if torch.device(device).type == "cpu":
+            return self
+        names = ("tokens_1T", "positions_1T", "places_N", "targets_N", "weights_N")
+        moved = {name: getattr(self, name).to(device, non_blocking=True) for name in names}
+        return replace(self, segments=self.segments.to(device), **moved)
 
 
-def example_order(examples: int, *, seed: int, epoch: int) -> NDArray[np.int64]:
-    """The order of one epoch: a permutation that depends on these three numbers alone."""
-    return np.random.Generator(np.random.PCG64([seed, epoch])).permutation(examples)
+@dataclass(frozen=True)
+class Weighted:
+    """An example with a response of `targets` tokens, and the weight of each of them in the loss of its batch."""
+
+    arrays: Arrays
+    weight: float
+    targets: int
+
+    @property
+    def length(self) -> int:
+        """Tokens, prompt and response."""
+        return len(self.arrays[0])
 
 
-def epoch_batches(examples: int, *, batch_size: int, seed: int, epoch: int) -> Iterator[NDArray[np.int64]]:
-    """The example numbers of each global batch of an epoch; the last one may be smaller."""
-    order = example_order(examples, seed=seed, epoch=epoch)
-    for start in range(0, examples, batch_size):
-        yield order[start : start + batch_size]
+def weigh(examples: Sequence[Arrays], *, average: Average = "token") -> list[Weighted]:
+    """The examples of a global batch that have a response, weighted so that the batch's loss is a mean.
 
-
-def flatten(examples: Sequence[Arrays], *, max_row_tokens: int) -> list[Row]:
-    """Lay examples into rows of at most `max_row_tokens` tokens (one longer example has a row of its own).
-
-    Examples without a response token weigh nothing in the loss and are not computed.
+    `token`: over all response tokens of the batch. `example`: over examples, each a mean over its own response tokens.
+    An example without a response token weighs nothing and is left out.
     """
-    rows: list[list[Arrays]] = [[]]
+    counts = [int(np.count_nonzero(mask[1:])) for _, mask in examples]
+    total = sum(counts) if average == "token" else sum(count > 0 for count in counts)
+    return [
+        Weighted(arrays, 1 / total if average == "token" else 1 / (total * count), count)
+        for arrays, count in zip(examples, counts, strict=True)
+        if count
+    ]
+
+
+def share_out(lengths: Sequence[int], *, processes: int) -> list[list[int]]:
+    """Which examples each process computes: longest first to the one with the fewest tokens; each keeps the order."""
+    shares: list[list[int]] = [[] for _ in range(processes)]
+    loads = [0] * processes
+    for index in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        least = loads.index(min(loads))
+        shares[least].append(index)
+        loads[least] += lengths[index]
+    return [sorted(share) for share in shares]
+
+
+def cut(lengths: Sequence[int], *, max_row_tokens: int) -> list[list[int]]:
+    """The numbers of the examples of each row, in order: as many as fit, at least one."""
+    rows: list[list[int]] = []
     size = 0
-    for tokens, mask in examples:
-        if not mask[1:].any():
-            continue
-        if rows[-1] and size + len(tokens) > max_row_tokens:
-            rows.append([])
-            size = 0
-        rows[-1].append((tokens, mask))
-        size += len(tokens)
-    return [_row(row) for row in rows if row]
+    for index, length in enumerate(lengths):
+        if rows and size + length <= max_row_tokens:
+            rows[-1].append(index)
+            size += length
+        else:
+            rows.append([index])
+            size = length
+    return rows
 
 
-def _row(examples: Sequence[Arrays]) -> Row:
-    lengths = [len(tokens) for tokens, _ in examples]
-    tokens = torch.from_numpy(np.concatenate([t for t, _ in examples]).astype(np.int64))
-    mask = np.concatenate([np.concatenate([[False], m[1:]]) for _, m in examples])
-    targets_at = torch.from_numpy(np.flatnonzero(mask))
+def flatten(examples: Sequence[Arrays], *, max_row_tokens: int, average: Average = "token") -> list[Row]:
+    """A whole global batch as rows for one process."""
+    weighted = weigh(examples, average=average)
+    rows = cut([e.length for e in weighted], max_row_tokens=max_row_tokens)
+    return [row_of([weighted[i] for i in row]) for row in rows]
+
+
+def row_of(examples: Sequence[Weighted]) -> Row:
+    """Examples end to end."""
+    lengths = [e.length for e in examples]
+    tokens_T = np.concatenate([e.arrays[0] for e in examples]).astype(np.int64)
+    mask_T = np.concatenate([e.arrays[1] for e in examples])
+    starts = np.cumsum([0, *lengths[:-1]])
+    mask_T[starts] = False  # nothing predicts an example's first token
+    targets_at = np.flatnonzero(mask_T)
+    weights_N = np.repeat([e.weight for e in examples], [e.targets for e in examples])
     return Row(
-        tokens_1T=tokens[None],
-        positions_1T=torch.cat([torch.arange(length) for length in lengths])[None],
+        tokens_1T=torch.from_numpy(tokens_T)[None],
+        positions_1T=torch.from_numpy(np.arange(len(tokens_T)) - np.repeat(starts, lengths))[None],
         segments=group_segments(lengths),
-        places_N=targets_at - 1,
-        targets_N=tokens[targets_at],
+        places_N=torch.from_numpy(targets_at - 1),
+        targets_N=torch.from_numpy(tokens_T[targets_at]),
+        weights_N=torch.from_numpy(weights_N),
     )
+
+
+def empty_row() -> Row:
+    """A row that weighs nothing: processes that move in step need equally many."""
+    nothing = (np.zeros(2, dtype=np.int32), np.array([False, True]))
+    return row_of([Weighted(nothing, 0.0, 1)])

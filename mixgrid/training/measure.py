@@ -12,10 +12,10 @@ from torch.nn.functional import cross_entropy
 from mixgrid.progress import Progress
 from mixgrid.tokens import Examples
 from mixgrid.training.attention import use_segment_attention
-from mixgrid.training.batches import flatten
-from mixgrid.training.loop import to_device
-from mixgrid.training.stage import MAX_ROW_TOKENS
+from mixgrid.training.batches import row_of, weigh
+from mixgrid.training.loss import own_logits
 
+MAX_ROW_TOKENS = 16_384
 _EXAMPLES_A_ROW = 32
 
 
@@ -27,16 +27,11 @@ def response_losses(model: Any, examples: Examples, *, progress: Progress) -> tu
     nats, counts = [0.0] * len(examples), [0] * len(examples)
     try:
         for chosen in _groups(examples):
-            for row in flatten([examples[i] for i in chosen], max_row_tokens=1 << 30):
-                row = to_device(row, model.device)
-                output = model(
-                    input_ids=row.tokens_1T, position_ids=row.positions_1T, segments=row.segments,
-                    logits_to_keep=row.places_N, use_cache=False,
-                )  # fmt: skip
-                losses_N = cross_entropy(output.logits[0].float(), row.targets_N, reduction="none").double()
-                sizes = [int(examples[i][1][1:].sum()) for i in chosen]
-                for i, part in zip(chosen, torch.split(losses_N, sizes), strict=True):
-                    nats[i], counts[i] = float(part.sum()), len(part)
+            row = row_of(weigh([examples[i] for i in chosen])).to(model.device)
+            losses_N = cross_entropy(own_logits(model, row).float(), row.targets_N, reduction="none").double()
+            sizes = [int(examples[i][1][1:].sum()) for i in chosen]
+            for i, part in zip(chosen, torch.split(losses_N, sizes), strict=True):
+                nats[i], counts[i] = float(part.sum()), len(part)
             progress((chosen[-1] + 1) / len(examples), f"{chosen[-1] + 1}/{len(examples)} examples")
     finally:
         model.set_attn_implementation(before)

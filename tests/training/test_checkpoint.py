@@ -10,11 +10,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from mixgrid.errors import InputError
 from mixgrid.models import load_model, load_tokenizer, new_llama, save_checkpoint, train_tokenizer
-from mixgrid.progress import silent
 from mixgrid.recipe import Recipe
 from mixgrid.study import LlamaShape
-from mixgrid.training.batches import flatten
-from mixgrid.training.loop import optimise
+from mixgrid.tokens import MixedExamples
+from mixgrid.training.stage import train_stage
 
 TOKENIZER = train_tokenizer(iter(["12 apples and 3 pears"] * 9), vocabulary_size=300)
 IDS = torch.tensor([[1, 40, 50, 60, 70, 2]])
@@ -63,8 +62,8 @@ def test_trained_checkpoint_loads_in_plain_transformers_with_the_same_logits(tmp
         epochs=1, batch_size=1, peak_learning_rate=1e-2, warmup_ratio=0, schedule="constant", precision=precision
     )
     model = _model()
-    rows = flatten([(np.arange(9, dtype=np.int32), np.ones(9, bool))], max_row_tokens=99)
-    optimise(model, [rows], recipe=recipe, total_steps=1, progress=silent)
+    examples = MixedExamples.in_memory([(np.arange(9, dtype=np.int32), np.ones(9, bool))])
+    train_stage(model, examples, recipe=recipe, seed=0)
     save_checkpoint(tmp_path, model, TOKENIZER)
     model.set_attn_implementation("sdpa")
     with torch.no_grad():

@@ -1,5 +1,6 @@
 """Losses of given responses: one example at a time with plain transformers is the oracle."""
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ def _examples(lengths: list[int], seed: int) -> Examples:
     random = np.random.default_rng(seed)
     masks = [random.random(n) < (0.0 if i % 3 == 2 else 0.5) for i, n in enumerate(lengths)]
     tokens = random.integers(0, VOCABULARY, sum(lengths), dtype=np.int32)
-    return Examples(tokens, np.concatenate(masks), np.cumsum([0, *lengths]))
+    return Examples(tokens, np.concatenate(masks), np.cumsum([0, *lengths]), np.zeros(len(lengths), bool))
 
 
 @torch.no_grad()
@@ -58,19 +59,19 @@ def test_response_losses_of_a_fully_masked_example_are_nothing() -> None:
 
 
 def test_response_losses_of_no_example_are_empty() -> None:
-    nothing = Examples(np.zeros(0, np.int32), np.zeros(0, bool), np.zeros(1, np.int64))
+    nothing = Examples(np.zeros(0, np.int32), np.zeros(0, bool), np.zeros(1, np.int64), np.zeros(0, bool))
     assert response_losses(MODEL, nothing, progress=silent) == ([], [])
 
 
 @pytest.mark.parametrize("changed", range(5))
 def test_changed_example_leaves_the_losses_of_the_others_unchanged_to_the_bit(changed: int) -> None:
     examples = _examples([12, 30, 6, 12, 25], seed=3)
-    everything = Examples(examples.tokens, np.ones(85, bool), examples.offsets)
+    everything = dataclasses.replace(examples, mask=np.ones(85, bool))
     tokens = examples.tokens.copy()
     span = slice(examples.offsets[changed], examples.offsets[changed + 1])
     tokens[span] = (tokens[span] + 1) % VOCABULARY
     before, _ = response_losses(MODEL, everything, progress=silent)
-    after, _ = response_losses(MODEL, Examples(tokens, everything.mask, everything.offsets), progress=silent)
+    after, _ = response_losses(MODEL, dataclasses.replace(everything, tokens=tokens), progress=silent)
     assert [a != b for a, b in zip(before, after, strict=True)] == [i == changed for i in range(5)]
 
 

@@ -7,16 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from mixgrid.errors import StepError
-from mixgrid.progress import silent
 from mixgrid.recipe import Recipe, learning_rate_factor
+from mixgrid.runtime import TrainingRuntime
 from mixgrid.tokens import Examples, MixedExamples
-from mixgrid.training.batches import epoch_batches, example_order, flatten
-from mixgrid.training.loop import optimise
+from mixgrid.training.order import example_order
 from mixgrid.training.stage import train_stage
 
 VOCABULARY = 23
@@ -26,10 +23,14 @@ RECIPE = Recipe(
 )  # fmt: skip
 
 
-def _model() -> Any:
+ENGINES = {"lean": 4, "general": 2}
+"""Heads for keys and values: grouped-query attention has to take the general way."""
+
+
+def _model(engine: str = "lean") -> Any:
     torch.manual_seed(1)
     shape = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 4}
-    config = LlamaConfig(vocab_size=VOCABULARY, **shape, num_key_value_heads=2, initializer_range=0.2)
+    config = LlamaConfig(vocab_size=VOCABULARY, **shape, num_key_value_heads=ENGINES[engine], initializer_range=0.2)
     return LlamaForCausalLM(config)
 
 
@@ -39,7 +40,7 @@ def _mixture(examples: int, *, share: float = 0.5) -> MixedExamples:
     lengths = random.integers(5, 30, examples)
     masks = [random.random(n) < (share if i else 0.0) for i, n in enumerate(lengths)]
     tokens = random.integers(0, VOCABULARY, lengths.sum(), dtype=np.int32)
-    source = Examples(tokens, np.concatenate(masks), np.cumsum([0, *lengths]))
+    source = Examples(tokens, np.concatenate(masks), np.cumsum([0, *lengths]), lengths == 29)
     return MixedExamples([source], np.zeros(examples, np.int16), np.arange(examples))
 
 
@@ -47,10 +48,10 @@ def _weights(model: Any) -> bytes:
     return b"".join(tensor.numpy().tobytes() for tensor in model.state_dict().values())
 
 
-def _trained(*, seed: int = 0, recipe: Recipe = RECIPE, examples: int = 11) -> tuple[bytes, list[float]]:
-    model = _model()
-    _, curve = train_stage(model, _mixture(examples), recipe=recipe, seed=seed, progress=silent)
-    return _weights(model), curve.loss
+def _trained(engine: str = "lean", *, seed: int = 0, recipe: Recipe = RECIPE) -> tuple[bytes, list[float]]:
+    model = _model(engine)
+    trained = train_stage(model, _mixture(11), recipe=recipe, seed=seed)
+    return _weights(model), trained.curve.loss
 
 
 def _padded_step(model: Any, batch: list[tuple[Any, Any]]) -> torch.Tensor:
@@ -74,60 +75,69 @@ def _plain_loop(model: Any, batches: list[Any], rates: list[float], mixture: Mix
         yield loss.item()
 
 
-def test_train_stage_follows_a_plain_padded_loop_step_by_step() -> None:
-    mixture, model = _mixture(11), _model()
+@pytest.mark.parametrize("engine", ENGINES)
+def test_train_stage_follows_a_plain_padded_loop_step_by_step(engine: str) -> None:
+    mixture, model = _mixture(11), _model(engine)
     reference = copy.deepcopy(model)
-    batches = [batch for epoch in (0, 1) for batch in epoch_batches(11, batch_size=4, seed=7, epoch=epoch)]
+    orders = [example_order(11, seed=7, epoch=epoch) for epoch in (0, 1)]
+    batches = [order[start : start + 4] for order in orders for start in (0, 4, 8)]
     # 6 steps, the first ceil(0.3 * 6) = 2 of them warm-up; then a half cosine over 4: 1, cos^2(22.5 degrees), 1/2, ...
     rates = [0.01 * factor for factor in (0.5, 1.0, 1.0, 0.853553391, 0.5, 0.146446609)]
     expected = list(_plain_loop(reference, batches, rates, mixture))
-    ledger, curve = train_stage(model, mixture, recipe=RECIPE, seed=7, progress=silent)
-    assert curve.loss == pytest.approx(expected, rel=1e-4)
-    assert curve.learning_rate == pytest.approx(rates, rel=1e-7)
-    assert (ledger["examples"], ledger["steps"], ledger["fully_masked"]) == (11, 6, 1)
+    trained = train_stage(model, mixture, recipe=RECIPE, seed=7)
+    ledger = trained.ledger
+    assert trained.curve.loss == pytest.approx(expected, rel=1e-4)
+    assert trained.curve.learning_rate == pytest.approx(rates, rel=1e-7)
+    assert (ledger["examples"], ledger["steps"], ledger["fully_masked"], ledger["dropped"]) == (11, 6, 1, 0)
+    assert ledger["truncated"] == sum(len(mixture[i][0]) == 29 for i in range(11))
     assert ledger["response_tokens"] == 2 * sum(int(mixture[i][1][1:].sum()) for i in range(11))
     assert ledger["tokens"] == 2 * sum(len(mixture[i][0]) for i in range(1, 11))
     for name, theirs in reference.state_dict().items():
         assert float((model.state_dict()[name] - theirs).norm()) <= 1e-3 * float(theirs.norm())
 
 
-def test_train_stage_twice_gives_the_same_weights_to_the_bit() -> None:
+@pytest.mark.parametrize("engine", ENGINES)
+def test_train_stage_twice_gives_the_same_weights_to_the_bit(engine: str) -> None:
     torch.manual_seed(123)
-    first = _trained()
+    first = _trained(engine)
     torch.manual_seed(456)
     np.random.seed(789)
-    assert _trained() == first
+    assert _trained(engine) == first
 
 
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("row_tokens", [1, 40, 70])
-def test_optimise_with_a_batch_cut_into_rows_takes_the_steps_of_the_whole_batch(row_tokens: int) -> None:
-    curves, batch, recipe = [], [_mixture(8)[i] for i in range(8)], RECIPE.model_copy(update={"adam_epsilon": 1e-3})
-    for size in (row_tokens, 1000):
-        batches = [flatten(batch, max_row_tokens=size)] * 5
-        curves.append(optimise(_model(), batches, recipe=recipe, total_steps=5, progress=silent))
-    assert curves[0].loss == pytest.approx(curves[1].loss, rel=1e-5)
-    assert (curves[0].tokens, curves[0].response_tokens) == (curves[1].tokens, curves[1].response_tokens)
+def test_train_stage_with_batches_cut_into_rows_takes_the_steps_of_whole_batches(engine: str, row_tokens: int) -> None:
+    recipe = RECIPE.model_copy(update={"adam_epsilon": 1e-3})
+    runs = [
+        train_stage(_model(engine), _mixture(11), recipe=recipe, seed=0, runtime=TrainingRuntime(row_tokens=tokens))
+        for tokens in (row_tokens, 1000)
+    ]
+    assert runs[0].curve.loss == pytest.approx(runs[1].curve.loss, rel=1e-5)
+    assert runs[0].curve.response_tokens == runs[1].curve.response_tokens
 
 
 def test_train_stage_with_another_seed_gives_other_weights() -> None:
     assert _trained(seed=0)[0] != _trained(seed=1)[0]
 
 
-def test_train_stage_in_either_precision_learns_alike_in_one_process() -> None:
+@pytest.mark.parametrize("engine", ENGINES)
+def test_train_stage_in_either_precision_learns_alike_in_one_process(engine: str) -> None:
     # a warm worker trains with one recipe after another
-    expected = _trained()[1]
-    half = _trained(recipe=RECIPE.model_copy(update={"precision": "bf16"}))[1]
+    expected = _trained(engine)[1]
+    half = _trained(engine, recipe=RECIPE.model_copy(update={"precision": "bf16"}))[1]
     assert half == pytest.approx(expected, rel=0.02)
     assert half != expected
-    assert _trained()[1] == expected
+    assert _trained(engine)[1] == expected
 
 
 def test_train_stage_with_a_batch_of_fully_masked_examples_changes_no_weight() -> None:
     model = _model()
     before = _weights(model)
-    ledger, curve = train_stage(model, _mixture(5, share=0.0), recipe=RECIPE, seed=0, progress=silent)
+    trained = train_stage(model, _mixture(5, share=0.0), recipe=RECIPE, seed=0)
     assert _weights(model) == before
-    assert (ledger["fully_masked"], ledger["tokens"], curve.response_tokens) == (5, 0, [0, 0, 0, 0])
+    assert (trained.ledger["fully_masked"], trained.ledger["tokens"]) == (5, 0)
+    assert trained.curve.response_tokens == [0, 0, 0, 0]
 
 
 def test_train_stage_whose_loss_explodes_says_what_to_change() -> None:
@@ -141,24 +151,6 @@ def test_train_stage_tells_its_progress_up_to_the_last_step() -> None:
     train_stage(_model(), _mixture(11), recipe=RECIPE, seed=0, progress=lambda share, text: told.append((share, text)))
     assert told[-1][0] == 1.0
     assert "step 6/6" in told[-1][1]
-
-
-def test_example_order_is_the_same_on_every_machine_and_day() -> None:
-    # a pinned value: if it changes, so does every trained checkpoint
-    assert example_order(6, seed=0, epoch=0).tolist() == [3, 2, 5, 4, 0, 1]
-    assert example_order(6, seed=0, epoch=1).tolist() == [1, 4, 3, 0, 2, 5]
-
-
-def test_example_order_differs_between_epochs_and_seeds() -> None:
-    orders = {tuple(example_order(50, seed=seed, epoch=epoch).tolist()) for seed in range(3) for epoch in range(3)}
-    assert len(orders) == 9
-
-
-@given(examples=st.integers(1, 200), size=st.integers(1, 64), seed=st.integers(0, 2**32), epoch=st.integers(0, 9))
-def test_epoch_batches_cover_each_example_once(examples: int, size: int, seed: int, epoch: int) -> None:
-    batches = [b.tolist() for b in epoch_batches(examples, batch_size=size, seed=seed, epoch=epoch)]
-    assert sorted(i for batch in batches for i in batch) == list(range(examples))
-    assert all(len(batch) == size for batch in batches[:-1])
 
 
 @pytest.mark.parametrize(

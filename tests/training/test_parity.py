@@ -1,5 +1,6 @@
 """Flattened rows against transformers' own padded batches: the same loss and the same gradients, whatever the rows."""
 
+import copy
 from functools import cache
 from typing import Any
 
@@ -13,7 +14,8 @@ from transformers import GPTNeoXConfig, GPTNeoXForCausalLM, LlamaConfig, LlamaFo
 from mixgrid.tokens import Arrays
 from mixgrid.training.attention import use_segment_attention
 from mixgrid.training.batches import flatten
-from mixgrid.training.loop import summed_loss
+from mixgrid.training.lean_llama import LeanLlama, fits
+from mixgrid.training.loss import ResponseLoss, has_plain_head
 
 VOCABULARY = 31
 
@@ -25,7 +27,8 @@ def _model(architecture: str, dtype: torch.dtype) -> Any:
     shape |= {"num_attention_heads": 4, "initializer_range": 0.3}
     if architecture == "gpt_neox":
         return GPTNeoXForCausalLM(GPTNeoXConfig(**shape)).to(dtype)
-    model = LlamaForCausalLM(LlamaConfig(**shape, num_key_value_heads=2 if architecture == "llama_grouped" else 4))
+    shape |= {"num_key_value_heads": 2 if architecture == "llama_grouped" else 4}
+    model = LlamaForCausalLM(LlamaConfig(**shape, tie_word_embeddings=architecture == "llama_tied"))
     if dtype == torch.float64:  # transformers' own norm computes in fp32
         for layer in model.model.layers:
             layer.input_layernorm, layer.post_attention_layernorm = (torch.nn.RMSNorm(16, eps=1e-6) for _ in range(2))
@@ -63,11 +66,22 @@ def _padded(model: Any, batch: list[Arrays], attention: str) -> tuple[torch.Tens
 
 
 def _flattened(model: Any, batch: list[Arrays], row_tokens: int) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """Any model's way: autograd."""
     use_segment_attention(model)
     rows = flatten(batch, max_row_tokens=row_tokens)
-    targets = sum(int(mask[1:].sum()) for _, mask in batch)
-    loss = torch.stack([summed_loss(model, row) for row in rows]).sum() / targets
+    wrapped = ResponseLoss(model, plain_head=has_plain_head(model))
+    loss = torch.stack([wrapped(row) for row in rows]).sum()
     return loss.detach(), list(torch.autograd.grad(loss, list(model.parameters())))
+
+
+def _lean(model: Any, batch: list[Arrays], row_tokens: int) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """A plain LLaMA's way on a CPU: written out."""
+    model = copy.deepcopy(model)
+    assert fits(model) is None
+    lean = LeanLlama(model)
+    loss = torch.stack([lean.accumulate(row) for row in flatten(batch, max_row_tokens=row_tokens)]).sum()
+    gradients = dict(lean.named(lean.gradients))
+    return loss, [gradients[name] for name, _ in model.named_parameters()]
 
 
 def _distances(ours: list[torch.Tensor], theirs: list[torch.Tensor], *, floor: float = 1e-3) -> list[float]:
@@ -79,39 +93,43 @@ def _distances(ours: list[torch.Tensor], theirs: list[torch.Tensor], *, floor: f
     return [float((a - b).norm() / torch.maximum(b.norm(), floor * whole)) for a, b in zip(ours, theirs, strict=True)]
 
 
-@pytest.mark.parametrize("architecture", ["llama", "llama_grouped", "gpt_neox"])
+WAYS = [(_flattened, "llama"), (_flattened, "llama_grouped"), (_lean, "llama"), (_lean, "llama_tied")]
+
+
+@pytest.mark.parametrize(("way", "architecture"), [*WAYS, (_flattened, "gpt_neox")])
 @settings(max_examples=25, deadline=None)
 @given(batch=_batches(), row_tokens=st.integers(1, 250))
 def test_flattened_batch_in_double_precision_has_the_padded_loss_and_gradients(
-    architecture: str, batch: list[Arrays], row_tokens: int
+    way: Any, architecture: str, batch: list[Arrays], row_tokens: int
 ) -> None:
     model = _model(architecture, torch.float64)
     expected, gradients = _padded(model, batch, "sdpa")
-    loss, ours = _flattened(model, batch, row_tokens)
+    loss, ours = way(model, batch, row_tokens)
     assert float(loss) == pytest.approx(float(expected), rel=1e-10)
     assert max(_distances(ours, gradients)) <= 1e-10
 
 
-@pytest.mark.parametrize("architecture", ["llama", "llama_grouped"])
+@pytest.mark.parametrize(("way", "architecture"), WAYS)
 @settings(max_examples=25, deadline=None)
 @given(batch=_batches(), row_tokens=st.integers(1, 250))
 def test_flattened_batch_in_single_precision_has_the_padded_loss_and_gradients(
-    architecture: str, batch: list[Arrays], row_tokens: int
+    way: Any, architecture: str, batch: list[Arrays], row_tokens: int
 ) -> None:
     model = _model(architecture, torch.float32)
     expected, gradients = _padded(model, batch, "eager")
-    loss, ours = _flattened(model, batch, row_tokens)
+    loss, ours = way(model, batch, row_tokens)
     assert float(loss) == pytest.approx(float(expected), rel=1e-5)
     assert max(_distances(ours, gradients, floor=0.05)) <= 1e-5
 
 
+@pytest.mark.parametrize(("way", "architecture"), [(_flattened, "llama_grouped"), (_lean, "llama")])
 @settings(max_examples=10, deadline=None)
 @given(batch=_batches(), row_tokens=st.lists(st.integers(1, 250), min_size=2, max_size=2))
 def test_flattened_batch_cut_into_other_rows_has_the_same_loss_and_gradients(
-    batch: list[Arrays], row_tokens: list[int]
+    way: Any, architecture: str, batch: list[Arrays], row_tokens: list[int]
 ) -> None:
-    model = _model("llama_grouped", torch.float64)
-    (loss, gradients), (other, others) = (_flattened(model, batch, size) for size in row_tokens)
+    model = _model(architecture, torch.float64)
+    (loss, gradients), (other, others) = (way(model, batch, size) for size in row_tokens)
     assert float(loss) == pytest.approx(float(other), rel=1e-10)
     assert max(_distances(gradients, others)) <= 1e-10
 

@@ -1,0 +1,64 @@
+"""Where and with what training runs: never part of a key, so that a laptop and eight GPUs share one study file.
+
+# runtime.yaml, given as `mixgrid run STUDY --runtime runtime.yaml`
+training: {processes: 8, sharding: full, activation_checkpointing: auto, snapshot_every: {minutes: 10}}
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import Field, ValidationError
+
+from mixgrid.errors import StudyError
+from mixgrid.identity import Runtime
+from mixgrid.recipe import Positive
+
+
+class Interval(Runtime):
+    """How often a snapshot is taken: after so many minutes, or steps, whichever comes first."""
+
+    minutes: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = 5.0
+    steps: Positive | None = None
+
+
+class TrainingRuntime(Runtime):
+    """One machine's way of training. Losses do not depend on it, but for rounding.
+
+    `processes`: one a GPU, or CPU processes that talk through gloo. `sharding: full` spreads weights, gradients and
+    optimiser state over them (FSDP2). `row_tokens` is how many tokens are computed at once, `auto`: what memory allows.
+    `patience_s`: how long a stage waits for a store that does not take its snapshot before it gives up.
+    """
+
+    processes: Positive = 1
+    sharding: Literal["none", "full"] = "none"
+    row_tokens: Positive | Literal["auto"] = "auto"
+    activation_checkpointing: bool | Literal["auto"] = "auto"
+    compile: bool = False
+    snapshot_every: Interval = Interval()
+    patience_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 300.0
+
+
+DEFAULT = TrainingRuntime()
+"""One process, whole weights, as many tokens at once as memory allows."""
+
+
+class RuntimeFile(Runtime):
+    """All of a runtime file."""
+
+    training: TrainingRuntime = DEFAULT
+
+
+def load_runtime(path: str | None) -> RuntimeFile:
+    """Read a runtime file; None is the defaults. Raises StudyError with the field and what is allowed."""
+    if path is None:
+        return RuntimeFile()
+    try:
+        document = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+        return RuntimeFile.model_validate(document)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise StudyError(f"runtime file {path}: cannot be read ({error}); give a YAML file") from error
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+        lines = [f"{'.'.join(map(str, d['loc'])) or 'the file'}: {d['input']!r}: {d['msg']}" for d in details]
+        raise StudyError("\n".join(f"runtime file {path}, {line}" for line in lines)) from error

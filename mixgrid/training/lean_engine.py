@@ -1,0 +1,87 @@
+"""The engine of a plain LLaMA in fp32 on one CPU process: the lean passes, and AdamW on one flat tensor."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mixgrid.recipe import Recipe
+from mixgrid.runtime import TrainingRuntime
+from mixgrid.training.batches import Weighted, cut, row_of
+from mixgrid.training.engine import MOMENTS, State
+from mixgrid.training.lean_llama import LeanLlama
+
+CPU_ROW_TOKENS = 512
+"""A fixed number, so that a key gives the same bytes: on CPUs rows that stay in the cache are the fast ones."""
+
+
+class LeanEngine:
+    """See `mixgrid.training.engine.Engine`."""
+
+    def __init__(self, model: Any, *, recipe: Recipe, runtime: TrainingRuntime) -> None:
+        self.device = torch.device("cpu")
+        self.main = True
+        self.updates = 0
+        self.row_tokens = CPU_ROW_TOKENS if runtime.row_tokens == "auto" else runtime.row_tokens
+        self._max_norm = recipe.max_gradient_norm
+        self._lean = LeanLlama(model)
+        self.estimated_bytes = 4 * self._lean.weights.nbytes
+        self._flat = torch.nn.Parameter(self._lean.weights)
+        self._flat.grad = self._lean.gradients
+        self._optimizer = adamw([self._flat], recipe)
+
+    def accumulate(self, batch: Sequence[Weighted], *, step: int) -> float:  # noqa: ARG002 (nothing random here)
+        """The batch's loss; its gradients are added."""
+        rows = cut([e.length for e in batch], max_row_tokens=self.row_tokens)
+        return math.fsum(float(self._lean.accumulate(row_of([batch[i] for i in row]))) for row in rows)
+
+    def update(self, *, rate: float) -> None:
+        """Clip, one AdamW update, gradients back to zero."""
+        gradients = self._lean.gradients
+        norm = float(torch.linalg.vector_norm(gradients))
+        if norm > self._max_norm:
+            gradients.mul_(self._max_norm / (norm + 1e-6))
+        self._optimizer.param_groups[0]["lr"] = rate
+        self._optimizer.step()
+        self._lean.forget_gradients()
+        self.updates += 1
+
+    def state(self) -> State:
+        """Weights and moments by parameter; copies where rows are stored in another order."""
+        moments = self._moments()
+        state = {"weights": dict(self._lean.named(self._lean.weights))}
+        return state | {name: dict(self._lean.named(moments[name])) for name in MOMENTS}
+
+    def load(self, state: State, *, updates: int) -> None:
+        """Go on from a state."""
+        moments = self._moments()
+        self._lean.fill(self._lean.weights, state["weights"])
+        for name in MOMENTS:
+            self._lean.fill(moments[name], state[name])
+        moments["step"].fill_(updates)
+        self.updates = updates
+
+    def write_back(self) -> None:
+        """Put the trained weights into the model."""
+        self._lean.write_back()
+
+    def _moments(self) -> dict[str, Tensor]:
+        state: dict[str, Tensor] = self._optimizer.state[self._flat]
+        if not state:
+            state["step"] = torch.tensor(0.0)
+            state |= {name: torch.zeros_like(self._lean.weights) for name in MOMENTS}
+        return state
+
+
+def adamw(parameters: Sequence[torch.nn.Parameter], recipe: Recipe) -> torch.optim.AdamW:
+    """The recipe's AdamW, in one fused kernel."""
+    return torch.optim.AdamW(
+        parameters,
+        lr=recipe.peak_learning_rate,
+        betas=(recipe.adam_beta1, recipe.adam_beta2),
+        eps=recipe.adam_epsilon,
+        weight_decay=recipe.weight_decay,
+        fused=True,
+    )

@@ -1,0 +1,262 @@
+"""A plain LLaMA's loss and gradients with as few operations as we know how: for CPUs, where small models wait for them.
+
+    fits(model)  -> None, or why the model has to take the general way ("it has grouped-query attention")
+    lean = LeanLlama(model)
+    lean.accumulate(row)  -> the row's weighted loss; gradients are added into lean.gradients
+    lean.write_back()     -> the trained weights are in `model`
+
+The same mathematics as transformers' LlamaForCausalLM under autograd, written out forward and backward: weights and
+gradients lie in one buffer each (one optimiser call), queries and keys are stored with the two halves of a head
+interleaved (rotating is one complex product; the dot products do not change), the last layer computes the response
+tokens only, nothing passes through the autograd engine. Measured at the lab's sizes: twice the tokens a second.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mixgrid.training.batches import Row
+from mixgrid.training.lean_attention import attend, attend_backward
+from mixgrid.training.segments import Segments
+
+LONGEST = 512
+"""Attention materialises its scores, which pays up to about this length; torch's flash kernel is faster beyond."""
+
+
+def fits(model: Any) -> str | None:
+    """None if the model is one that this file computes, else the first reason why not."""
+    from transformers import LlamaForCausalLM
+
+    config = model.config
+    if type(model) is not LlamaForCausalLM:
+        return f"it is a {type(model).__name__}"
+    reasons = {
+        "it has grouped-query attention": config.num_key_value_heads != config.num_attention_heads,
+        "its heads have an odd size": (config.head_dim or 0) % 2 == 1,
+        "its layers have biases": config.attention_bias or config.mlp_bias,
+        f"its activation is {config.hidden_act}": config.hidden_act != "silu",
+        "its rotary embedding is scaled": config.rope_parameters["rope_type"] != "default",
+        "it has dropout": config.attention_dropout > 0,
+        "some weights are frozen": not all(p.requires_grad for p in model.parameters()),
+        "its weights are not all fp32": {p.dtype for p in model.parameters()} not in ({torch.float32}, {torch.float64}),
+        "it is not on a CPU": any(p.device.type != "cpu" for p in model.parameters()),
+    }
+    return next((reason for reason, holds in reasons.items() if holds), None)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A weight and its gradient: views of the two buffers."""
+
+    weight: Tensor
+    gradient: Tensor
+
+
+@dataclass(frozen=True)
+class _Layer:
+    norm1: _Part
+    qkv: _Part
+    out: _Part
+    norm2: _Part
+    gate: _Part
+    up: _Part
+    down: _Part
+
+
+@dataclass(frozen=True)
+class _Norm:
+    """An RMS norm's input over its root mean square, one over that root, and the result."""
+
+    normed_TH: Tensor
+    inverse_T1: Tensor
+    out_TH: Tensor
+
+
+class LeanLlama:
+    """Weights and gradients of one model in one buffer each, and the passes over a row."""
+
+    def __init__(self, model: Any) -> None:
+        """Takes the model's weights over; until `write_back` some of the model's own are stale."""
+        config = model.config
+        self._model = model
+        self._heads, self._head_size = config.num_attention_heads, model.model.layers[0].self_attn.head_dim
+        self._eps = config.rms_norm_eps
+        self._inverse_frequencies = model.model.rotary_emb.inv_freq.to(torch.float32)
+        named = dict(model.named_parameters())
+        self.weights = torch.cat([p.detach().reshape(-1) for p in named.values()])
+        self.gradients = torch.zeros_like(self.weights)
+        self._first = True
+        sizes = [p.numel() for p in named.values()]
+        self._start = dict(zip(named, [0, *torch.tensor(sizes).cumsum(0).tolist()], strict=False))
+        self._shape = {name: p.shape for name, p in named.items()}
+        self._turned = [name for name in named if ".q_proj." in name or ".k_proj." in name]
+        halves = torch.arange(self._heads * self._head_size).view(self._heads, 2, self._head_size // 2)
+        self._interleaved = halves.transpose(1, 2).reshape(-1)
+        for name in self._turned:
+            self.view(self.weights, name).copy_(named[name].detach()[self._interleaved])
+        for name in named.keys() - set(self._turned):
+            named[name].data = self.view(self.weights, name)
+        self._embedding, self._norm = self._part("model.embed_tokens.weight"), self._part("model.norm.weight")
+        tied = "lm_head.weight" not in named
+        self._head = self._embedding if tied else self._part("lm_head.weight")
+        self._layers = [self._layer(f"model.layers.{i}") for i in range(config.num_hidden_layers)]
+
+    def view(self, buffer: Tensor, name: str) -> Tensor:
+        """The part of a buffer that belongs to a parameter, in its shape; rows of q and k are interleaved."""
+        start, shape = self._start[name], self._shape[name]
+        return buffer[start : start + shape.numel()].view(shape)
+
+    def named(self, buffer: Tensor) -> Iterator[tuple[str, Tensor]]:
+        """Each parameter's share of a buffer with its rows in the model's own order (copies for q and k)."""
+        for name in self._start:
+            view = self.view(buffer, name)
+            yield name, torch.empty_like(view).index_copy_(0, self._interleaved, view) if name in self._turned else view
+
+    def fill(self, buffer: Tensor, named: dict[str, Tensor]) -> None:
+        """The opposite of `named`."""
+        for name, tensor in named.items():
+            self.view(buffer, name).copy_(tensor[self._interleaved] if name in self._turned else tensor)
+
+    def write_back(self) -> None:
+        """Give the model its trained weights."""
+        named = dict(self._model.named_parameters())
+        with torch.no_grad():
+            for name, weight in self.named(self.weights):
+                named[name].copy_(weight)
+
+    def forget_gradients(self) -> None:
+        """The next row's gradients are the first of a new sum."""
+        self._first = True
+
+    @torch.inference_mode()
+    def accumulate(self, row: Row) -> Tensor:
+        """The row's weighted loss; its gradients are added."""
+        tokens_T, last = row.tokens_1T[0], len(self._layers) - 1
+        turn_T1R = self._turn(row.positions_1T[0])
+        x_TH = self._embedding.weight.index_select(0, tokens_T)
+        backward: list[Callable[[Tensor], Tensor]] = []
+        for number, layer in enumerate(self._layers):
+            keep_N = row.places_N if number == last else None
+            x_TH, attention_backward = self._attention(layer, x_TH, row.segments, turn_T1R, keep_N)
+            x_TH, mlp_backward = self._mlp(layer, x_TH)
+            backward += [attention_backward, mlp_backward]
+        loss, gradient_TH = self._loss(x_TH, row)
+        for step_back in reversed(backward):
+            gradient_TH = step_back(gradient_TH)
+        if self._first and self._head is not self._embedding:
+            self._embedding.gradient.zero_()
+        self._embedding.gradient.index_add_(0, tokens_T, gradient_TH)
+        self._first = False
+        return loss
+
+    def _add(self, part: _Part, dout_TK: Tensor, in_TH: Tensor) -> None:
+        """Add the gradient of a weight that maps `in_TH` to K numbers a token."""
+        if self._first:
+            torch.mm(dout_TK.t(), in_TH, out=part.gradient)
+        else:
+            part.gradient.addmm_(dout_TK.t(), in_TH)
+
+    def _turn(self, positions_T: Tensor) -> Tensor:
+        angles_TR = positions_T[:, None].to(torch.float32) * self._inverse_frequencies
+        dtype = self.weights.dtype
+        return torch.complex(angles_TR.cos().to(dtype), angles_TR.sin().to(dtype))[:, None]
+
+    def _attention(
+        self, layer: _Layer, x_TH: Tensor, segments: Segments, turn_T1R: Tensor, keep_N: Tensor | None
+    ) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        """x + attention(norm(x)), for the tokens `keep_N` only if given."""
+        norm = self._rms(x_TH, layer.norm1)
+        qkv_TC = torch.mm(norm.out_TH, layer.qkv.weight.t())
+        self._pairs(qkv_TC).mul_(turn_T1R)
+        out_TE, saved = attend(qkv_TC, segments, heads=self._heads, keep_N=keep_N)
+        rest_TH = x_TH if keep_N is None else x_TH.index_select(0, keep_N)
+        y_TH = torch.addmm(rest_TH, out_TE, layer.out.weight.t())
+
+        def backward(dy_TH: Tensor) -> Tensor:
+            self._add(layer.out, dy_TH, out_TE)
+            dqkv_TC = attend_backward(torch.mm(dy_TH, layer.out.weight), saved)
+            self._pairs(dqkv_TC).mul_(turn_T1R.conj())
+            self._add(layer.qkv, dqkv_TC, norm.out_TH)
+            if keep_N is not None:
+                dy_TH = dy_TH.new_zeros(x_TH.shape).index_copy_(0, keep_N, dy_TH)
+            return self._rms_backward(torch.mm(dqkv_TC, layer.qkv.weight), norm, layer.norm1, dy_TH)
+
+        return y_TH, backward
+
+    def _mlp(self, layer: _Layer, x_TH: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        """x + down(silu(gate(norm(x))) * up(norm(x)))."""
+        norm = self._rms(x_TH, layer.norm2)
+        gate_TI = torch.mm(norm.out_TH, layer.gate.weight.t())
+        up_TI = torch.mm(norm.out_TH, layer.up.weight.t())
+        silu_TI = torch.nn.functional.silu(gate_TI)
+        inner_TI = silu_TI * up_TI
+        y_TH = torch.addmm(x_TH, inner_TI, layer.down.weight.t())
+
+        def backward(dy_TH: Tensor) -> Tensor:
+            dinner_TI = torch.mm(dy_TH, layer.down.weight)
+            self._add(layer.down, dy_TH, inner_TI)
+            dup_TI = torch.mul(dinner_TI, silu_TI, out=inner_TI)
+            dgate_TI = torch.ops.aten.silu_backward(dinner_TI.mul_(up_TI), gate_TI)
+            self._add(layer.gate, dgate_TI, norm.out_TH)
+            self._add(layer.up, dup_TI, norm.out_TH)
+            dnorm_TH = torch.mm(dgate_TI, layer.gate.weight).addmm_(dup_TI, layer.up.weight)
+            return self._rms_backward(dnorm_TH, norm, layer.norm2, dy_TH)
+
+        return y_TH, backward
+
+    def _loss(self, x_NH: Tensor, row: Row) -> tuple[Tensor, Tensor]:
+        """Weighted cross-entropy of the response tokens, and its gradient for their last hidden states."""
+        norm = self._rms(x_NH, self._norm)
+        logits_NV = torch.mm(norm.out_TH, self._head.weight.t())
+        targets_N1, weights_N1 = row.targets_N[:, None], row.weights_N[:, None].to(logits_NV.dtype)
+        logits_NV.sub_(logits_NV.amax(-1, keepdim=True))
+        right_N1 = logits_NV.gather(1, targets_N1)
+        total_N1 = logits_NV.exp_().sum(-1, keepdim=True)
+        loss = total_N1.log().sub_(right_N1).mul_(weights_N1).sum()
+        dlogits_NV = logits_NV.mul_(weights_N1 / total_N1).scatter_add_(1, targets_N1, -weights_N1)
+        self._add(self._head, dlogits_NV, norm.out_TH)
+        return loss, self._rms_backward(torch.mm(dlogits_NV, self._head.weight), norm, self._norm, None)
+
+    def _rms(self, x_TH: Tensor, part: _Part) -> _Norm:
+        squared_T1 = torch.linalg.vector_norm(x_TH, dim=-1, keepdim=True).square_()
+        inverse_T1 = squared_T1.div_(x_TH.shape[1]).add_(self._eps).rsqrt_()
+        normed_TH = x_TH * inverse_T1
+        return _Norm(normed_TH, inverse_T1, normed_TH * part.weight)
+
+    def _rms_backward(self, dout_TH: Tensor, norm: _Norm, part: _Part, rest_TH: Tensor | None) -> Tensor:
+        """The gradient for the norm's input, added to `rest_TH` (which it overwrites)."""
+        product_TH = dout_TH * norm.normed_TH
+        if self._first:
+            torch.sum(product_TH, 0, out=part.gradient)
+        else:
+            part.gradient.add_(product_TH.sum(0))
+        mean_T1 = torch.mv(product_TH, part.weight).div_(dout_TH.shape[1])[:, None]
+        inner_TH = torch.mul(dout_TH, part.weight, out=product_TH).addcmul_(norm.normed_TH, mean_T1, value=-1)
+        return inner_TH.mul_(norm.inverse_T1) if rest_TH is None else rest_TH.addcmul_(inner_TH, norm.inverse_T1)
+
+    def _pairs(self, qkv_TC: Tensor) -> Tensor:
+        """Queries and keys as complex numbers, T x 2A x D/2: a view."""
+        heads, size = 2 * self._heads, self._head_size
+        return torch.view_as_complex(qkv_TC[:, : heads * size].view(len(qkv_TC), heads, size // 2, 2))
+
+    def _part(self, name: str, *, rows: int = 1) -> _Part:
+        """A parameter, or `rows` times as many rows: it and those that follow it."""
+        start, shape = self._start[name], self._shape[name]
+        shape = (shape[0] * rows, *shape[1:])
+        span = slice(start, start + math.prod(shape))
+        return _Part(self.weights[span].view(shape), self.gradients[span].view(shape))
+
+    def _layer(self, prefix: str) -> _Layer:
+        return _Layer(
+            norm1=self._part(f"{prefix}.input_layernorm.weight"),
+            qkv=self._part(f"{prefix}.self_attn.q_proj.weight", rows=3),
+            out=self._part(f"{prefix}.self_attn.o_proj.weight"),
+            norm2=self._part(f"{prefix}.post_attention_layernorm.weight"),
+            gate=self._part(f"{prefix}.mlp.gate_proj.weight"),
+            up=self._part(f"{prefix}.mlp.up_proj.weight"),
+            down=self._part(f"{prefix}.mlp.down_proj.weight"),
+        )
