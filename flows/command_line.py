@@ -78,6 +78,7 @@ def parser() -> argparse.ArgumentParser:
     run = made["run"]
     run.add_argument("--workers", type=_positive, help="worker processes (default: cores)")
     run.add_argument("--threads", type=_positive, default=1, help="torch threads a worker (1)")
+    run.add_argument("--runtime", metavar="FILE", help="YAML: processes, sharding, snapshots and the like of training")
     run.add_argument("--ui", action="store_true", help="serve the Prefect UI and print its address")
     grade = commands.add_parser("grade", help="verdicts for answers made elsewhere, as JSONL")
     grade.add_argument("benchmark", choices=("gsm8k",))

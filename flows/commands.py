@@ -18,7 +18,7 @@ from mixgrid.errors import DamagedArtifact, InputError, StoreError, StudyError
 from mixgrid.lock import read_lock
 from mixgrid.plan import Plan, make_plan
 from mixgrid.record import Record
-from mixgrid.results import Row, result_rows, to_json, write_table
+from mixgrid.results import Row, curve_rows, result_rows, to_json, write_table
 from mixgrid.store import Store
 from mixgrid.study_file import load_study
 
@@ -42,8 +42,10 @@ def plan(options: argparse.Namespace) -> int:
 def run(options: argparse.Namespace) -> int:
     """Run what is missing; 1 if some step failed."""
     from flows.prefect_api import prefect_api
+    from mixgrid.runtime import load_runtime
     from mixgrid.status import data_lines
 
+    load_runtime(options.runtime)  # its mistakes are told before anything starts
     planned, store = _planned(options)
     with prefect_api(ui=options.ui) as api:
         from flows.run_grid import Summary, default_workers, run_grid
@@ -58,6 +60,7 @@ def run(options: argparse.Namespace) -> int:
             only=options.only,
             models=options.models,
             seeds=options.seeds,
+            runtime=options.runtime,
             return_state=True,
         )
         api.flow_runs.append(str(state.state_details.flow_run_id))
@@ -92,24 +95,30 @@ def results(options: argparse.Namespace) -> int:
     from mixgrid.texts import print_rows
 
     found, _ = _planned(options)
-    rows, name = _rows(found), found.study.name
+    rows = _rows(found)
     if options.format == "table" and not options.output:
         print_rows(rows)
-    elif options.output:
-        format = "csv" if options.format == "table" else options.format
-        try:
-            write_table(rows, study=name, format=format, path=Path(options.output))
-        except OSError as error:
-            raise InputError(f"--output {options.output}: cannot be written ({error})") from error
-    elif options.format == "json":
-        print(to_json(rows, study=name), end="")
-    elif options.format == "parquet" and sys.stdout.isatty():
+        return 0
+    if options.format == "parquet" and not options.output and sys.stdout.isatty():
         raise InputError("parquet is no text for a terminal; add --output FILE")
-    else:
-        with _temporary() as path:
-            write_table(rows, study=name, format=options.format, path=path)
-            sys.stdout.buffer.write(path.read_bytes())
+    with _temporary() as path:
+        if options.format == "json":
+            curves = curve_rows(found.names, [found.found.get(step.key) for step in found.scores])
+            path.write_text(to_json(rows, curves, study=found.study.name), encoding="utf-8")
+        else:
+            write_table(rows, format="csv" if options.format == "table" else options.format, path=path)
+        _deliver(path, options.output)
     return 0
+
+
+def _deliver(path: Path, output: str | None) -> None:
+    if output is None:
+        sys.stdout.buffer.write(path.read_bytes())
+        return
+    try:
+        shutil.copyfile(path, output)
+    except OSError as error:
+        raise InputError(f"--output {output}: cannot be written ({error})") from error
 
 
 def report(options: argparse.Namespace) -> int:

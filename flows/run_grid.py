@@ -24,6 +24,7 @@ from mixgrid.errors import DamagedArtifact, SourceError
 from mixgrid.live import LiveRun
 from mixgrid.lock import read_lock, resolve
 from mixgrid.plan import Plan, make_plan
+from mixgrid.runtime import TrainingRuntime, load_runtime
 from mixgrid.schedule import Schedule
 from mixgrid.step import Step
 from mixgrid.store import Store
@@ -72,6 +73,7 @@ def run_grid(
     only: Sequence[str] | None = None,
     models: Sequence[str] | None = None,
     seeds: Sequence[int] | None = None,
+    runtime: str | None = None,
 ) -> Any:
     """Run what is missing of a study; ends Failed, with everything else done, if some step failed."""
     file = load_study(study)
@@ -81,7 +83,7 @@ def run_grid(
         seeds=tuple(seeds) if seeds is not None else None,
     )
     results = Store(store)
-    plan = pinned_plan(file, selection, results)
+    plan = pinned_plan(file, selection, results, load_runtime(runtime).training)
     plan.look_up(results)
     slots = Slots(workers, store_url=store, threads=threads)
     submitted = {key for key in plan.steps if key in plan.found} | set(plan.missing())
@@ -95,14 +97,16 @@ def run_grid(
     return summary
 
 
-def pinned_plan(file: StudyFile, selection: Selection, store: Store) -> Plan:
+def pinned_plan(file: StudyFile, selection: Selection, store: Store, runtime: TrainingRuntime) -> Plan:
     """A plan in which everything is pinned: hub revisions are looked up now and kept. Raises SourceError."""
-    plan = make_plan(file.study, selection=selection, lock=read_lock(file, store), store=store)
+    lock = read_lock(file, store)
+    plan = make_plan(file.study, selection=selection, lock=lock, store=store, runtime=runtime)
     if plan.unpinned:
         problems = [name for name in plan.unpinned if " " in name]
         if problems:
             raise SourceError(f"study {file.study.name}: " + "; ".join(problems))
-        plan = make_plan(file.study, selection=selection, lock=resolve(plan.unpinned, file, store), store=store)
+        lock = resolve(plan.unpinned, file, store)
+        plan = make_plan(file.study, selection=selection, lock=lock, store=store, runtime=runtime)
     return plan
 
 
@@ -115,7 +119,7 @@ class _Grid:
         self.workers = workers
         self.run_context = Run(store=store, slots=slots, watch=watch.progress)
         self.live = LiveRun(store, plan.study.name)
-        self.schedule = Schedule(plan.steps, missing=plan.missing())
+        self.schedule = Schedule(plan.steps, missing=plan.missing(), after=plan.after)
         self.futures: dict[str, PrefectFuture[Any]] = {}
         self.ended: queue.SimpleQueue[tuple[Step, PrefectFuture[Any]]] = queue.SimpleQueue()
         self.remade: dict[str, int] = {}

@@ -10,15 +10,16 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from mixgrid.errors import StudyError
-from mixgrid.experiments import load_experiments
+from mixgrid.experiments import Design, load_experiments
 from mixgrid.names import choose
+from mixgrid.recipe import Recipe
 from mixgrid.strategies import Stages
-from mixgrid.study import Study
+from mixgrid.study import Study, Variant
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One name for one training outcome."""
+    """One name for one training outcome. `evaluate_at`: shares of each stage after which it is scored too."""
 
     experiment: str
     arm: str
@@ -26,6 +27,8 @@ class Cell:
     stages: Stages
     model: str
     seed: int
+    recipe: Recipe
+    evaluate_at: tuple[Fraction, ...] = ()
 
     @property
     def name(self) -> str:
@@ -50,26 +53,31 @@ def expand(study: Study, selection: Selection = Selection()) -> list[Cell]:
     for model in study.models:
         if selection.models is not None and model.name not in selection.models:
             continue
-        for choice in study.experiments:
-            if selection.only is not None and choice.name not in selection.only:
+        for variant in study.variants():
+            if selection.only is not None and not {variant.name, variant.label} & set(selection.only):
                 continue
-            designs = list(load_experiments()[choice.name].designs(study.axes(choice)))
-            for seed in choice.seeds or study.seeds:
-                if selection.seeds is not None and seed not in selection.seeds:
-                    continue
-                cells += [
-                    Cell(experiment=choice.name, arm=d.arm, k=d.k, stages=d.stages, model=model.name, seed=seed)
-                    for d in designs
-                ]
+            designs = list(load_experiments()[variant.name].designs(variant.axes))
+            for seed in variant.seeds:
+                if selection.seeds is None or seed in selection.seeds:
+                    cells += [_cell(variant, design, model=model.name, seed=seed) for design in designs]
     if not cells:
         raise StudyError(f"study {study.name}: no cell is left by --only, --models and --seeds together; widen them")
     return cells
 
 
+def _cell(variant: Variant, design: Design, *, model: str, seed: int) -> Cell:
+    return Cell(
+        experiment=variant.label, arm=design.arm, k=design.k, stages=design.stages, model=model, seed=seed,
+        recipe=variant.recipe, evaluate_at=variant.evaluate_at,
+    )  # fmt: skip
+
+
 def _check(study: Study, selection: Selection) -> None:
-    seeds = [str(s) for e in study.experiments for s in (e.seeds or study.seeds)]
+    variants = study.variants()
+    seeds = [str(s) for variant in variants for s in variant.seeds]
+    names = [name for variant in variants for name in (variant.name, variant.label)]
     choices: list[tuple[str, Sequence[object] | None, list[str]]] = [
-        ("--only", selection.only, [e.name for e in study.experiments]),
+        ("--only", selection.only, list(dict.fromkeys(names))),
         ("--models", selection.models, [m.name for m in study.models]),
         ("--seeds", selection.seeds, list(dict.fromkeys(seeds))),
     ]

@@ -14,13 +14,14 @@ from mixgrid.benchmarks import load_benchmarks
 from mixgrid.cells import Cell
 from mixgrid.errors import InputError, StudyError
 from mixgrid.pins import Lock, PinnedModel, PinnedSource, pin_model, pin_source
+from mixgrid.runtime import DEFAULT, TrainingRuntime
 from mixgrid.step import Step
 from mixgrid.steps.answer import AnswerSettings, answer
 from mixgrid.steps.base import base
 from mixgrid.steps.download import download
 from mixgrid.steps.mix import mix
 from mixgrid.steps.score import ScoreSettings, score
-from mixgrid.steps.sft import SftSettings, sft
+from mixgrid.steps.sft import WHOLE, SftSettings, sft
 from mixgrid.steps.subsample import SubsampleSettings, subsample, subset_size
 from mixgrid.steps.tokenize import TokenizeSettings, tokenize
 from mixgrid.steps.tokenizer import tokenizer
@@ -32,9 +33,12 @@ from mixgrid.study import BenchmarkChoice, SourceChoice, Study
 class Graph:
     """Builds each step once. `steps` holds all of them by key, inputs before what needs them."""
 
-    def __init__(self, study: Study, lock: Lock, store: Store | None = None) -> None:
+    def __init__(
+        self, study: Study, lock: Lock, store: Store | None = None, runtime: TrainingRuntime = DEFAULT
+    ) -> None:
         """A store, where there is one, knows the sizes of sources that were downloaded before."""
         self.study = study
+        self.runtime = runtime
         self.lock = lock
         self.store = store
         self.steps: dict[str, Step] = {}
@@ -93,6 +97,17 @@ class Graph:
         """The sft steps of a cell, one a stage."""
         return [self._stage(cell, cell.stages[: i + 1]) for i in range(len(cell.stages))]
 
+    def parts(self, cell: Cell) -> list[list[tuple[Fraction, Step]]]:
+        """For each stage of a cell, the checkpoints after the shares of it that are evaluated, with its last one."""
+        shares = [share for share in cell.evaluate_at if share < WHOLE]
+        if not cell.evaluate_at:
+            return []
+        stages = [cell.stages[: i + 1] for i in range(len(cell.stages))]
+        return [
+            [*((share, self._stage(cell, so_far, until=share)) for share in shares), (WHOLE, self._stage(cell, so_far))]
+            for so_far in stages
+        ]
+
     def scores(self, checkpoint: Step, model: str) -> Iterator[tuple[str, str, Step]]:
         """(ability, benchmark, score step) of one checkpoint."""
         for ability, choice in self.benchmarks:
@@ -113,22 +128,24 @@ class Graph:
         sizes = [(k, self.rows[ability]) for ability, k in stage.items()]
         return None if any(n is None for _, n in sizes) else sum(subset_size(k, n or 0) for k, n in sizes)
 
-    def _stage(self, cell: Cell, stages: Stages) -> Step:
-        key = (cell.model, cell.seed, tuple(tuple(sorted(stage.items())) for stage in stages))
-        return self._once(("sft", key), lambda: self._new_stage(cell, stages))
+    def _stage(self, cell: Cell, stages: Stages, *, until: Fraction = WHOLE) -> Step:
+        mixtures = tuple(tuple(sorted(stage.items())) for stage in stages)
+        key = (cell.model, cell.seed, cell.recipe, mixtures, until)
+        return self._once(("sft", key), lambda: self._new_stage(cell, stages, until))
 
-    def _new_stage(self, cell: Cell, stages: Stages) -> Step:
+    def _new_stage(self, cell: Cell, stages: Stages, until: Fraction) -> Step:
         parent = self.base(cell.model) if len(stages) == 1 else self._stage(cell, stages[:-1])
         mixture = self._mixture(stages[-1])
         tokenized = {self._download(a).key: self._tokenized(a, cell.model) for a in stages[-1]}
         subsamples = mixture.inputs["subsamples"]
         assert not isinstance(subsamples, Step)
         return sft(
-            SftSettings(recipe=self.study.recipe, seed=cell.seed),
+            SftSettings(recipe=cell.recipe, seed=cell.seed, until=until),
             parent=parent,
             mixture=mixture,
             tokenized=[tokenized[str(s.input_keys["rows"])] for s in subsamples],
             stage=len(stages),
+            runtime=self.runtime,
         )
 
     def _mixture(self, stage: Stage) -> Step:

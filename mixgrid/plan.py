@@ -6,14 +6,18 @@
 A step runs if what it leaves is asked for (scores and the report are) or needed by a step that runs.
 """
 
+import dataclasses
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 from mixgrid.cells import Cell, Selection, expand
 from mixgrid.graph import Graph
 from mixgrid.record import Record
+from mixgrid.runtime import DEFAULT, TrainingRuntime
 from mixgrid.step import Step
 from mixgrid.steps import KIND_ORDER
 from mixgrid.steps.aggregate import AggregateSettings, CheckpointNames, ScoreNames, aggregate
@@ -24,7 +28,10 @@ from mixgrid.study import Study
 
 @dataclass
 class Plan:
-    """A study's graph. `scores` and `aggregate` are asked for; `found` has the records the store holds, by key."""
+    """A study's graph. `scores` and `aggregate` are asked for; `found` has the records the store holds, by key.
+
+    `after`: steps that go on from what another one leaves, and could do without.
+    """
 
     study: Study
     cells: list[Cell]
@@ -35,6 +42,7 @@ class Plan:
     aggregate: Step
     unpinned: list[str]
     examples: dict[str, int | None]
+    after: dict[str, str]
     found: dict[str, Record] = field(default_factory=dict)
 
     def look_up(self, store: Store) -> None:
@@ -75,10 +83,17 @@ class Plan:
         }
 
 
-def make_plan(study: Study, *, selection: Selection, lock: dict[str, str], store: Store | None = None) -> Plan:
+def make_plan(
+    study: Study,
+    *,
+    selection: Selection,
+    lock: dict[str, str],
+    store: Store | None = None,
+    runtime: TrainingRuntime = DEFAULT,
+) -> Plan:
     """Expand a study and build its graph. Needs no network; a store spares it the counting of files."""
     cells = expand(study, selection)
-    graph = Graph(study, lock, store)
+    graph = Graph(study, lock, store, runtime)
     chains = {cell.name: graph.chain(cell) for cell in cells}
     examples = {
         step.key: graph.mixture_examples(stage)
@@ -90,6 +105,8 @@ def make_plan(study: Study, *, selection: Selection, lock: dict[str, str], store
     for model in models:
         checkpoints.append((graph.base(model), _base_names(model)))
         checkpoints += _final_checkpoints([c for c in cells if c.model == model], chains)
+    on_the_way, after = _on_the_way(cells, graph)
+    checkpoints += on_the_way
     score_names, scores = [], []
     for number, (checkpoint, names) in enumerate(checkpoints):
         for ability, benchmark, step in graph.scores(checkpoint, names.model):
@@ -103,7 +120,7 @@ def make_plan(study: Study, *, selection: Selection, lock: dict[str, str], store
     )
     last = aggregate(settings, scores)
     steps = {**graph.steps, last.key: last}
-    return Plan(study, cells, chains, steps, settings, scores, last, graph.unpinned(models), examples)
+    return Plan(study, cells, chains, steps, settings, scores, last, graph.unpinned(models), examples, after)
 
 
 def _final_checkpoints(cells: list[Cell], chains: dict[str, list[Step]]) -> list[tuple[Step, CheckpointNames]]:
@@ -112,6 +129,29 @@ def _final_checkpoints(cells: list[Cell], chains: dict[str, list[Step]]) -> list
     for cell in cells:
         by_key.setdefault(chains[cell.name][-1].key, []).append(cell)
     return [(chains[named[0].name][-1], _names(named)) for named in by_key.values()]
+
+
+def _on_the_way(cells: list[Cell], graph: Graph) -> tuple[list[tuple[Step, CheckpointNames]], dict[str, str]]:
+    """The checkpoints of all forgetting curves with their names, and which of them goes on from which."""
+    named: dict[str, tuple[Step, CheckpointNames]] = {}
+    after: dict[str, str] = {}
+    for cell in cells:
+        for number, parts in enumerate(graph.parts(cell), start=1):
+            for (_, earlier), (_, later) in pairwise(parts):
+                after[later.key] = earlier.key
+            for share, step in parts:
+                if share in cell.evaluate_at:
+                    known = named[step.key][1].experiments if step.key in named else ()
+                    names = _point(cell, number, share, experiments=(*known, cell.experiment))
+                    named[step.key] = (step, names)
+    return list(named.values()), after
+
+
+def _point(cell: Cell, stage: int, share: Fraction, *, experiments: tuple[str, ...]) -> CheckpointNames:
+    """A point of a curve is named after what was trained so far."""
+    so_far = dataclasses.replace(cell, stages=cell.stages[:stage])
+    changes = {"experiments": tuple(dict.fromkeys(experiments)), "stage": stage, "at": str(share)}
+    return _names([so_far]).model_copy(update=changes)
 
 
 def _names(cells: list[Cell]) -> CheckpointNames:

@@ -80,8 +80,10 @@ class Recipe(Settings):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if (self.epochs is None) == (self.budget is None):
-            raise ValueError("needs exactly one of epochs and budget, such as epochs: 3 or budget: {steps: 200}")
+        if self.epochs is None and self.budget is None:
+            raise ValueError("epochs is missing; add epochs: 3, or a budget such as budget: {steps: 200}")
+        if self.epochs is not None and self.budget is not None:
+            raise ValueError("epochs and budget exclude each other; give one")
         return self
 
     def changed(self, changes: Mapping[str, Any]) -> "Recipe":

@@ -4,7 +4,8 @@
      "proportions": [{"math": "1", "code": "1"}, {"general": "1", "math": "1/4", "code": "1/4"}], "ability": "math",
      "benchmark": "lab.math", "score": 0.42, "n": 200, "low": 0.35, "high": 0.49, "key": "c0ffee..."}
 
-`key` is the score's: its record leads to the answers, the checkpoint and all that went before. Fractions are text.
+`key` is the score's: its record leads to the answers, the checkpoint and all that went before. Fractions are text. A
+row of a curve is the same for a checkpoint on the way, with `stage` (from 1) and `at`, the share of that stage.
 """
 
 import json
@@ -26,6 +27,16 @@ COLUMNS = [
 
 def result_rows(names: "AggregateSettings", scores: Sequence[Record | None]) -> list[Row]:
     """Rows in the study's order; a score that is not there yet (None) has no row."""
+    rows = [row for row in _rows(names, scores) if row["at"] is None]
+    return [{column: row[column] for column in COLUMNS} for row in rows]
+
+
+def curve_rows(names: "AggregateSettings", scores: Sequence[Record | None]) -> list[Row]:
+    """The rows of checkpoints on the way, in the study's order, with the columns `stage` and `at`."""
+    return [row for row in _rows(names, scores) if row["at"] is not None]
+
+
+def _rows(names: "AggregateSettings", scores: Sequence[Record | None]) -> list[Row]:
     rows = []
     for name, record in zip(names.scores, scores, strict=True):
         if record is not None:
@@ -36,21 +47,19 @@ def result_rows(names: "AggregateSettings", scores: Sequence[Record | None]) -> 
     return rows
 
 
-def write_table(rows: Sequence[Row], *, study: str, format: str, path: Path) -> None:
-    """Write `rows` as json, csv or parquet. In csv and parquet, lists are JSON text."""
-    if format == "json":
-        path.write_text(to_json(rows, study=study), encoding="utf-8")
-        return
+def write_table(rows: Sequence[Row], *, format: str, path: Path) -> None:
+    """Write `rows` as csv or parquet. Lists are JSON text."""
     import pandas as pd
 
     flat = [{k: json.dumps(v) if isinstance(v, list) else v for k, v in row.items()} for row in rows]
-    table = pd.DataFrame(flat, columns=COLUMNS).astype({"seed": "Int64", "n": "int64"})
+    table = pd.DataFrame(flat, columns=list(rows[0]) if rows else COLUMNS).astype({"seed": "Int64", "n": "int64"})
     if format == "csv":
         table.to_csv(path, index=False)
     else:
         table.to_parquet(path, index=False)
 
 
-def to_json(rows: Sequence[Row], *, study: str) -> str:
-    """The one JSON object of `mixgrid results --format json`."""
-    return json.dumps({"study": study, "rows": list(rows)}, indent=1) + "\n"
+def to_json(rows: Sequence[Row], curves: Sequence[Row], *, study: str) -> str:
+    """The one JSON object of `mixgrid results --format json`; `curves` where a study evaluates on the way."""
+    document = {"study": study, "rows": list(rows)} | ({"curves": list(curves)} if curves else {})
+    return json.dumps(document, indent=1) + "\n"

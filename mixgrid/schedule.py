@@ -15,16 +15,20 @@ from mixgrid.steps import KIND_ORDER
 class Schedule:
     """Steps to run, in an order that keeps to their inputs. A failed step fails only what depends on it."""
 
-    def __init__(self, steps: Mapping[str, Step], *, missing: Iterable[str]) -> None:
+    def __init__(
+        self, steps: Mapping[str, Step], *, missing: Iterable[str], after: Mapping[str, str] | None = None
+    ) -> None:
+        """`after`: steps that wait for another one, which spares them work, but do not need it."""
         self._steps = steps
         self._rank = {key: (-KIND_ORDER.index(step.kind), i) for i, (key, step) in enumerate(steps.items())}
         self._children: dict[str, list[str]] = {}
+        self._after = after or {}
         self._waiting: dict[str, list[str]] = {}
+        for key, earlier in self._after.items():
+            self._waiting.setdefault(earlier, []).append(key)
         for key, step in steps.items():
             for parent in {p.key for p in step.parents()}:
                 self._children.setdefault(parent, []).append(key)
-            for earlier in step.after:
-                self._waiting.setdefault(earlier.key, []).append(key)
         self._open: set[str] = set()
         self._blocked: set[str] = set()
         self._taken: set[str] = set()
@@ -81,7 +85,7 @@ class Schedule:
     def _may_run(self, key: str) -> bool:
         step = self._steps[key]
         inputs_there = not any(p.key in self._open or p.key in self._blocked for p in step.parents())
-        return inputs_there and not any(earlier.key in self._open for earlier in step.after)
+        return inputs_there and self._after.get(key) not in self._open
 
     def _offer_open(self, keys: Iterable[str]) -> None:
         for key in keys:

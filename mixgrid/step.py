@@ -43,8 +43,7 @@ class Step:
     """One node. Two steps with equal keys are the same step, whatever made them.
 
     `label` is for people and follows from the identity alone, so that a key has one folder. `title` is what the
-    Prefect UI and the terminal call it. `runtime` travels with the step and is no part of its key, nor is `after`:
-    steps that make this one cheaper if they are made before it, and without which it can be made all the same.
+    Prefect UI and the terminal call it. `runtime` travels with the step and is no part of its key.
     """
 
     kind: str
@@ -54,7 +53,6 @@ class Step:
     version: int = 1
     inputs: Inputs = field(default_factory=dict)
     runtime: Runtime | None = None
-    after: "tuple[Step, ...]" = ()
 
     @cached_property
     def identity(self) -> dict[str, Any]:

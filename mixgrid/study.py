@@ -5,14 +5,16 @@ Study(name="forgetting", question="Do small models ...?", abilities={"math": Abi
       proportions=(1, 1/4), seeds=(0, 1, 2), experiments=(ExperimentChoice(name="dmt"),), recipe=Recipe(...))
 """
 
+from dataclasses import dataclass
+from fractions import Fraction
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
 from mixgrid.experiments import Axes, load_experiments
 from mixgrid.identity import Proportion, Settings
 from mixgrid.names import choose, named_form, unique
-from mixgrid.recipe import Number, Positive, Recipe
+from mixgrid.recipe import Number, Positive, Rate, Recipe
 
 Seed = Annotated[int, Field(ge=0, lt=2**31, strict=True)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$")]
@@ -152,22 +154,42 @@ class Model(Settings):
 
 
 class ExperimentChoice(Settings):
-    """An experiment, with its own seeds or proportions where it needs others than the study's."""
+    """An experiment, with its own seeds, proportions or recipe where it needs others than the study's.
+
+    `recipe` replaces single settings, such as `{budget: {steps: 200}}` for a control at matched steps; `label` tells
+    two choices of one experiment apart.
+    """
 
     name: str
+    label: Name | None = None
     seeds: tuple[Seed, ...] | None = Field(default=None, min_length=1)
     proportions: tuple[Proportion, ...] | None = Field(default=None, min_length=1)
+    recipe: dict[str, Any] = Field(default_factory=dict)
+    peak_learning_rates: tuple[Rate, ...] | None = Field(default=None, min_length=1)
+    evaluate_at: tuple[Proportion, ...] | None = None
 
     @field_validator("name")
     @classmethod
     def _known(cls, value: str) -> str:
         return choose(value, load_experiments(), what="experiment")
 
-    @field_validator("seeds", "proportions")
+    @field_validator("seeds", "proportions", "peak_learning_rates", "evaluate_at")
     @classmethod
     def _no_repeats(cls, value: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
         unique(value or (), what="value")
         return value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """An experiment as a study runs it: its own label, recipe, seeds, axes and points of evaluation."""
+
+    name: str
+    label: str
+    recipe: Recipe
+    seeds: tuple[int, ...]
+    axes: Axes
+    evaluate_at: tuple[Fraction, ...]
 
 
 class Study(Settings):
@@ -182,15 +204,17 @@ class Study(Settings):
     seeds: tuple[Seed, ...] = Field(default=(0,), min_length=1)
     experiments: tuple[Annotated[ExperimentChoice, BeforeValidator(named_form)], ...] = Field(min_length=1)
     recipe: Recipe
+    peak_learning_rates: tuple[Rate, ...] | None = Field(default=None, min_length=1)
+    evaluate_at: tuple[Proportion, ...] = ()
     template: TemplateName | None = None
     max_length: Annotated[int, Field(ge=8, strict=True)] = 2048
     subset_seed: Seed = 0
     base_seed: Seed = 0
 
-    @field_validator("specialised", "proportions", "seeds")
+    @field_validator("specialised", "proportions", "seeds", "peak_learning_rates", "evaluate_at")
     @classmethod
-    def _no_repeats(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
-        unique(value, what="value")
+    def _no_repeats(cls, value: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
+        unique(value or (), what="value")
         return value
 
     @model_validator(mode="after")
@@ -206,13 +230,41 @@ class Study(Settings):
                     f"model {model.name}: a tokenizer trained here has no chat template of its own; use template "
                     "vicuna or plain"
                 )
-        unique([e.name for e in self.experiments], what="experiment")
-        for choice in self.experiments:
-            load_experiments()[choice.name].check(self.axes(choice))
+        variants = self.variants()
+        unique([v.label for v in variants], what="experiment")
+        for variant in variants:
+            load_experiments()[variant.name].check(variant.axes)
         return self
 
-    def axes(self, choice: ExperimentChoice) -> Axes:
-        """The abilities and proportions that an experiment of this study works with."""
+    def variants(self) -> list[Variant]:
+        """The experiments in order, each as often as it has learning rates; `rq1@1e-05` is rq1 at one of several."""
         general = tuple(a for a in self.abilities if a not in self.specialised)
-        proportions = choice.proportions or self.proportions
-        return Axes(specialised=self.specialised, general=general, proportions=proportions)
+        found = []
+        for choice in self.experiments:
+            axes = Axes(
+                specialised=self.specialised, general=general, proportions=choice.proportions or self.proportions
+            )
+            label, recipe = choice.label or choice.name, self._recipe(choice)
+            rates = choice.peak_learning_rates or self.peak_learning_rates
+            for rate in rates or (None,):
+                variant = Variant(
+                    name=choice.name,
+                    label=label if rate is None else f"{label}@{rate:g}",
+                    recipe=recipe if rate is None else recipe.changed({"peak_learning_rate": rate}),
+                    seeds=choice.seeds or self.seeds,
+                    axes=axes,
+                    evaluate_at=tuple(sorted(self.evaluate_at if choice.evaluate_at is None else choice.evaluate_at)),
+                )
+                found.append(variant)
+        return found
+
+    def _recipe(self, choice: ExperimentChoice) -> Recipe:
+        try:
+            return self.recipe.changed(choice.recipe)
+        except ValidationError as error:
+            details = error.errors(include_url=False)
+            lines = (
+                f"recipe.{'.'.join(map(str, d['loc']))}: {d['input']!r}: {d['msg'].removeprefix('Value error, ')}"
+                for d in details
+            )
+            raise ValueError(f"experiment {choice.label or choice.name}, {'; '.join(lines)}") from None

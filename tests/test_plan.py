@@ -17,6 +17,7 @@ from mixgrid.cells import Selection, expand
 from mixgrid.errors import StepError, StudyError
 from mixgrid.plan import Plan, make_plan
 from mixgrid.record import Record
+from mixgrid.runtime import TrainingRuntime
 from mixgrid.step import Step
 from mixgrid.steps import Work, subsample
 from mixgrid.steps.subsample import SubsampleSettings, subset_size
@@ -103,6 +104,55 @@ def complete(plan: Plan) -> Plan:
 def missing_kinds(plan: Plan) -> dict[str, int]:
     kinds = [step.kind for step in plan.missing().values()]
     return {kind: kinds.count(kind) for kind in kinds}
+
+
+def test_budget_and_learning_rate_give_other_trainings_and_defaults_the_same_keys() -> None:
+    plain = keys(plan_of(study_of()), "sft")
+    assert keys(plan_of(study_of(SMALL + "evaluate_at: []\n")), "sft") == plain
+    spelled_out = SMALL.replace("epochs: 1,", "epochs: 1, loss_average: token, precision: fp32,")
+    assert keys(plan_of(study_of(spelled_out)), "sft") == plain
+    budget = SMALL.replace("epochs: 1,", "budget: {steps: 20},")
+    assert not keys(plan_of(study_of(budget)), "sft") & plain
+    rates = plan_of(study_of(SMALL + "peak_learning_rates: [2.0e-3, 4.0e-3]\n"))
+    assert keys(rates, "sft") > plain
+    assert len(keys(rates, "sft")) == 2 * len(plain)
+
+
+def test_only_takes_an_experiments_name_or_one_variants_label() -> None:
+    study = study_of(SMALL + "peak_learning_rates: [1.0e-3, 2.0e-3]\n")
+    everything, one = (expand(study, Selection(only=(name,))) for name in ("dmt", "dmt@0.001"))
+    assert {cell.experiment for cell in everything} == {"dmt@0.001", "dmt@0.002"}
+    assert len(everything) == 2 * len(one) == 20
+
+
+def test_evaluating_on_the_way_adds_checkpoints_and_leaves_the_final_ones_alone() -> None:
+    once = plan_of(study_of(), only=("dmt",), models=("lab.small",))
+    study = study_of(SMALL + "evaluate_at: [1/4, 1/2, 1]\n")
+    curves = plan_of(study, only=("dmt",), models=("lab.small",))
+    # one stage 1 and five stages 2, each at two more points
+    assert len(keys(curves, "sft")) == 3 * len(keys(once, "sft")) == 18
+    assert keys(curves, "sft") > keys(once, "sft")
+    points = [names for names in curves.names.checkpoints if names.at]
+    assert sorted({(names.stage, names.at) for names in points}) == [
+        (stage, at) for stage in (1, 2) for at in ("1", "1/2", "1/4")
+    ]
+    first = next(names for names in points if names.stage == 1)
+    assert (first.strategy, first.proportions) == ("multi_task", ({"code": "1", "math": "1"},))
+
+
+def test_parts_of_a_training_wait_for_the_earlier_ones() -> None:
+    plan = plan_of(study_of(SMALL + "evaluate_at: [1/2, 1/4]\n"), only=("rq4",), models=("lab.small",))
+    final = plan.chains["lab.small:rq4.math:1:0"][0]
+    half = plan.steps[plan.after[final.key]]
+    quarter = plan.steps[plan.after[half.key]]
+    assert [step.settings.until for step in (quarter, half, final)] == [Fraction(1, 4), Fraction(1, 2), Fraction(1)]  # type: ignore[attr-defined]
+    assert quarter.key not in plan.after
+
+
+def test_runtime_is_part_of_no_key() -> None:
+    runtime = TrainingRuntime(processes=8, sharding="full", row_tokens=4096, compile=True)
+    elsewhere = make_plan(study_of(), selection=Selection(), lock={}, runtime=runtime)
+    assert elsewhere.steps.keys() == plan_of(study_of()).steps.keys()
 
 
 def test_plan_of_the_paper_has_the_counts_of_its_tables() -> None:

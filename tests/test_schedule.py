@@ -130,3 +130,19 @@ def test_schedule_takes_the_step_nearest_to_a_score_first() -> None:
     schedule = Schedule({s.key: s for s in steps}, missing=[s.key for s in steps])
     taken = [step.kind for _ in steps if (step := schedule.take()) is not None]
     assert taken == ["score", "answer", "sft", "download"]
+
+
+def test_step_that_another_spares_work_waits_for_it_but_runs_without_it() -> None:
+    half, whole = a_step(1, []), a_step(2, [])
+    steps = {step.key: step for step in (whole, half)}
+    schedule = Schedule(steps, missing=steps, after={whole.key: half.key})
+    assert schedule.take() is half
+    assert schedule.take() is None
+    assert schedule.fail(half.key) == []
+    assert schedule.take() is whole
+
+
+def test_step_whose_forerunner_need_not_run_runs_at_once() -> None:
+    half, whole = a_step(1, []), a_step(2, [])
+    steps = {step.key: step for step in (whole, half)}
+    assert Schedule(steps, missing=[whole.key], after={whole.key: half.key}).take() is whole

@@ -80,7 +80,20 @@ MALFORMED: dict[str, tuple[str, list[str]]] = {
     "no recipe": (without("recipe"), ["recipe: is missing"]),
     "no experiments": (without("experiments"), ["experiments: is missing"]),
     "no proportions": (without("proportions"), ["proportions: is missing"]),
-    "no epochs": (change("epochs: 3, ", ""), ["recipe.epochs: is missing"]),
+    "no epochs": (change("epochs: 3, ", ""), ["recipe", "epochs is missing", "budget: {steps: 200}"]),
+    "epochs and a budget": (change("epochs: 3", "epochs: 3, budget: {steps: 9}"), ["exclude each other"]),
+    "budget of nothing": (change("epochs: 3", "budget: {}"), ["recipe.budget", "exactly one of steps and examples"]),
+    "budget of 0 steps": (change("epochs: 3", "budget: {steps: 0}"), ["recipe.budget.steps: 0", "greater than"]),
+    "unknown adapter": (change("cosine}", "cosine, adapter: lara}"), ["recipe.adapter.name: lara", "'lora'"]),
+    "unknown loss average": (change("cosine}", "cosine, loss_average: row}"), ["loss_average: row", "'example'"]),
+    "evaluate_at 0": (ARCHITECTURE_EXAMPLE + "evaluate_at: [0]\n", ["evaluate_at[0]: 0", "outside (0, 1]"]),
+    "learning rate twice": (ARCHITECTURE_EXAMPLE + "peak_learning_rates: [1e-3, 0.001]\n", ["stands twice"]),
+    "experiment twice under one label": (
+        change("rq1,", "rq1, {name: rq2, label: rq1},"), ["experiment rq1 stands twice"]
+    ),
+    "experiment with a wrong recipe": (
+        change("[rq1,", "[{name: rq1, recipe: {epoch: 3}},"), ["experiment rq1, recipe.epoch", "not permitted"]
+    ),
     "no source": (math("{benchmarks: [lab.math]}"), ["abilities.math.source: is missing"]),
     "no benchmark at all": (re.sub(r", +benchmarks: [^}]*", "", ARCHITECTURE_EXAMPLE), ["no ability has a benchmark"]),
     "unknown setting at the top": (ARCHITECTURE_EXAMPLE + "epoch: 3\n", ["epoch: unknown setting"]),
@@ -285,6 +298,22 @@ def test_study_with_own_data_without_usable_rows_is_refused(tmp_path: Path) -> N
     (tmp_path / "a.jsonl").write_text('{"question": 1}\n')
     with pytest.raises(InputError, match="no usable row among 1 read as form 'alpaca'"):
         planned(math("{source: {form: alpaca, path: a.jsonl}, benchmarks: [lab.math]}"), tmp_path)
+
+
+def test_experiment_with_a_recipe_of_its_own_changes_these_settings_alone() -> None:
+    text = change("rq2,", "{name: rq2, label: matched, recipe: {budget: {steps: 9}, loss_average: example}},")
+    variants = {v.label: v for v in parse_study(text, path=Path("mine.yaml")).variants()}
+    assert variants["matched"].name == "rq2"
+    assert variants["matched"].recipe == variants["rq1"].recipe.changed(
+        {"budget": {"steps": 9}, "loss_average": "example"}
+    )
+    assert (variants["matched"].recipe.epochs, variants["rq1"].recipe.epochs) == (None, 3)
+
+
+def test_learning_rates_are_an_axis_of_every_experiment() -> None:
+    study = parse_study(ARCHITECTURE_EXAMPLE + "peak_learning_rates: [1e-3, 3e-3]\n", path=Path("mine.yaml"))
+    rates = {v.label: v.recipe.peak_learning_rate for v in study.variants() if v.name == "dmt"}
+    assert rates == {"dmt@0.001": 0.001, "dmt@0.003": 0.003}
 
 
 def test_study_of_the_architecture_document_loads() -> None:

@@ -1,6 +1,7 @@
 """aggregate: all scores of a study as one table and one page.
 
 results.json, results.csv, results.parquet    one row a final checkpoint and benchmark
+curves.csv, curves.parquet                    the same for checkpoints on the way, where a study evaluates them
 report.html                                   one self-contained page
 ledger                                        {"rows": 288}
 """
@@ -12,11 +13,11 @@ from mixgrid.identity import Settings
 from mixgrid.step import Step
 from mixgrid.steps import Kind, Work
 
-VERSION = 1
+VERSION = 2
 
 
 class CheckpointNames(Settings):
-    """What the study calls one final checkpoint. Fractions are text."""
+    """What the study calls one final checkpoint, or one on the way: after the share `at` of the `stage`-th stage."""
 
     model: str
     seed: int | None
@@ -24,6 +25,8 @@ class CheckpointNames(Settings):
     strategy: str
     proportion: str | None
     proportions: tuple[dict[str, str], ...]
+    stage: int | None = None
+    at: str | None = None
 
 
 class ScoreNames(Settings):
@@ -54,12 +57,16 @@ def aggregate(settings: AggregateSettings, scores: Sequence[Step]) -> Step:
 def make(work: Work) -> dict[str, Any]:
     """Write the table in three formats and the page."""
     from mixgrid.report import render_report
-    from mixgrid.results import result_rows, write_table
+    from mixgrid.results import curve_rows, result_rows, to_json, write_table
 
     settings: AggregateSettings = work.settings
-    rows = result_rows(settings, [score.record for score in work.many("scores")])
-    for format in ("json", "csv", "parquet"):
-        write_table(rows, study=settings.study, format=format, path=work.folder / f"results.{format}")
+    records = [score.record for score in work.many("scores")]
+    rows, curves = result_rows(settings, records), curve_rows(settings, records)
+    (work.folder / "results.json").write_text(to_json(rows, curves, study=settings.study), encoding="utf-8")
+    for format in ("csv", "parquet"):
+        write_table(rows, format=format, path=work.folder / f"results.{format}")
+        if curves:
+            write_table(curves, format=format, path=work.folder / f"curves.{format}")
     page = render_report(study=settings.study, question=settings.question, rows=rows, complete=True)
     (work.folder / "report.html").write_text(page, encoding="utf-8")
     return {"rows": len(rows)}

@@ -41,16 +41,12 @@ def sft(
     tokenized: Sequence[Step],
     stage: int,
     runtime: TrainingRuntime = DEFAULT,
-    after: Sequence[Step] = (),
 ) -> Step:
-    """The step for one stage, the `stage`-th from 1. `tokenized` belong to the mixture's sources, in its order.
-
-    `after` are the same training's earlier parts.
-    """
+    """The step for one stage, the `stage`-th from 1. `tokenized` belong to the mixture's sources, in its order."""
     label = f"{parent.label}-s{settings.seed}-{mixture.label}" if stage == 1 else f"{parent.label}-{mixture.label}"
     label += "" if settings.until == WHOLE else f"@{settings.until}"
     return Step(
-        kind="sft", version=VERSION, settings=settings, label=label, runtime=runtime, after=tuple(after),
+        kind="sft", version=VERSION, settings=settings, label=label, runtime=runtime,
         inputs={"parent": parent, "mixture": mixture, "tokenized": tuple(tokenized)},
         title=f"sft stage {stage} {label}",
     )  # fmt: skip
