@@ -5,6 +5,7 @@ save_checkpoint(folder, model, tokenizer)      # transformers loads the folder
 """
 
 import hashlib
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -84,7 +85,20 @@ def load_model(source: str | Path | None, *, revision: str | None = None) -> Any
 def save_checkpoint(folder: Path, model: Any, tokenizer: Any) -> None:
     """Weights (safetensors), configuration and tokenizer, as transformers loads them."""
     model.save_pretrained(folder)
+    save_tokenizer(folder, tokenizer)
+
+
+def save_tokenizer(folder: Path, tokenizer: Any) -> None:
+    """The tokenizer's files, as transformers loads them.
+
+    transformers 5.23 forgets a LLaMA tokenizer's `legacy`, and with it how a turn after `</s>` begins; it is added.
+    """
     tokenizer.save_pretrained(folder)
+    legacy = getattr(tokenizer, "legacy", None)
+    if legacy is not None:
+        path = folder / "tokenizer_config.json"
+        settings = json.loads(path.read_text(encoding="utf-8")) | {"legacy": legacy}
+        path.write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def loaded_checkpoint(checkpoint: Artifact) -> tuple[Any, Any]:

@@ -23,7 +23,7 @@ from mixgrid.errors import DamagedArtifact, MixgridError
 from mixgrid.execute import WorkOrder, execute
 from mixgrid.store import Store
 
-_PROGRESS_EVERY_S = 0.2
+PROGRESS_EVERY_S = 0.2
 
 
 def main(store_url: str) -> None:
@@ -68,7 +68,7 @@ class _Reporter:
 
     def __call__(self, share: float, text: str) -> None:
         now = time.monotonic()
-        if now - self._last >= _PROGRESS_EVERY_S or share >= 1:
+        if now - self._last >= PROGRESS_EVERY_S or share >= 1:
             self._last = now
             _send(self._answers, progress=[share, text])
 

@@ -14,7 +14,7 @@ from mixgrid.identity import Runtime, Settings
 from mixgrid.step import Step
 from mixgrid.steps import Kind, Work
 
-VERSION = 1
+VERSION = 2
 
 
 class LabText(Settings):
@@ -55,17 +55,15 @@ def tokenizer(settings: TokenizerSettings, sources: Sequence[Step], *, label: st
 
 def make(work: Work) -> dict[str, Any]:
     """Train, or fetch and save."""
+    from mixgrid.models import load_tokenizer, pinned_location, save_tokenizer, train_tokenizer
+
     settings: TokenizerSettings = work.settings
     if settings.vocabulary_size is None:
-        from mixgrid.models import load_tokenizer, pinned_location
-
         location = pinned_location(work.runtime.location, content=settings.content)
         found = load_tokenizer(location or settings.hub, revision=settings.revision)
     else:
-        from mixgrid.models import train_tokenizer
-
         found = train_tokenizer(_texts(work), vocabulary_size=settings.vocabulary_size)
-    found.save_pretrained(work.folder)
+    save_tokenizer(work.folder, found)
     return {"vocabulary_size": len(found)}
 
 

@@ -5,6 +5,7 @@ adapted.get_base_model()        -> the model with adapters in its layers and eve
 adapted.merge_and_unload()      -> plain weights again, as transformers loads them
 """
 
+import warnings
 from typing import Any
 
 from mixgrid.errors import InputError
@@ -28,6 +29,8 @@ def with_adapter(model: Any, adapter: Adapter, *, seed: int) -> Any:
     )
     torch.manual_seed(seed)
     try:
-        return get_peft_model(model, config)
+        with warnings.catch_warnings():  # peft 0.21 asks transformers for an attribute's old name
+            warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing")
+            return get_peft_model(model, config)
     except ValueError as error:
         raise InputError(f"recipe.adapter.targets: {error}") from error

@@ -37,7 +37,7 @@ class GeneralEngine:
         self.memory = self._plan_memory(runtime, longest)
         self.row_tokens, self.estimated_bytes = self.memory.row_tokens, self.memory.estimated_bytes
         if self.memory.activation_checkpointing:
-            model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+            model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
         if runtime.compile:
             _compile_layers(model)
         wrapped = ResponseLoss(model, plain_head=has_plain_head(model))

@@ -21,7 +21,7 @@ from mixgrid.training.engine import Engine
 from mixgrid.training.snapshots import Snapshots
 
 Batches = Callable[[int], Sequence[Weighted]]
-_REPORT_EVERY_S = 0.5
+REPORT_EVERY_S = 0.5
 
 
 def optimise(
@@ -69,7 +69,7 @@ def _steps(
         curve.add(batch := source(step), loss=_update(engine, batch, step=step, rate=rate), rate=rate)
         now = time.monotonic()
         curve.seconds = before + now - started
-        if now - reported > _REPORT_EVERY_S or step + 1 == end:
+        if now - reported > REPORT_EVERY_S or step + 1 == end:
             reported = now
             progress((step + 1) / total_steps, _report(curve, total_steps))
         if snapshots and step + 1 < end and snapshots.due(step + 1):

@@ -11,7 +11,9 @@ no saving. The newest two are kept, in case one is damaged; a finished training 
 """
 
 import time
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,7 +103,8 @@ class Snapshots:
             return Curve()
         folder, step, updates = found
         state = engine.state()
-        load(state, checkpoint_id=f"{folder}/state", no_dist=not dist.is_initialized())
+        with _one_process_is_fine():
+            load(state, checkpoint_id=f"{folder}/state", no_dist=not dist.is_initialized())
         engine.load(state, updates=updates)
         self._last_step = step
         self._progress(0.0, f"goes on from the snapshot after step {step}")
@@ -123,7 +126,8 @@ class Snapshots:
     @staticmethod
     def _write_state(engine: Engine, folder: str) -> None:
         try:
-            save(engine.state(), checkpoint_id=folder, no_dist=not dist.is_initialized())
+            with _one_process_is_fine():
+                save(engine.state(), checkpoint_id=folder, no_dist=not dist.is_initialized())
         except (OSError, CheckpointException) as error:
             reason = next(iter(error.failures.values()))[0] if isinstance(error, CheckpointException) else error
             raise StoreError(f"a snapshot cannot be written to {folder}: {reason}") from error
@@ -165,6 +169,14 @@ class Snapshots:
                 self._progress(0.0, f"{error}; trying again for {left:.0f} s")
                 time.sleep(min(pause, left))
                 pause = min(2 * pause, 30.0)
+
+
+@contextmanager
+def _one_process_is_fine() -> Iterator[None]:
+    """Without torch's warning that nothing is distributed."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="torch.distributed is disabled")
+        yield
 
 
 def _from_main(value: Any) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaTokenizer
 
 from mixgrid.errors import InputError
 from mixgrid.models import load_model, load_tokenizer, new_llama, save_checkpoint, train_tokenizer
@@ -82,3 +82,15 @@ def test_tokenizer_without_an_end_token_is_refused_by_name(tmp_path: Path) -> No
     tokenizer.save_pretrained(tmp_path)
     with pytest.raises(InputError, match=str(tmp_path)):
         load_tokenizer(tmp_path)
+
+
+@pytest.mark.parametrize("legacy", [True, False])
+def test_llama_tokenizer_saved_and_loaded_begins_later_turns_as_before(tmp_path: Path, legacy: bool) -> None:
+    vocabulary = ["<unk>", "<s>", "</s>", *(f"<0x{i:02X}>" for i in range(256)), "\u2581", "a", "b", "\u2581b"]
+    tokenizer = LlamaTokenizer(
+        vocab={token: i for i, token in enumerate(vocabulary)}, merges=[("\u2581", "b")], legacy=legacy
+    )
+    save_checkpoint(tmp_path, _model(), tokenizer)
+    again = load_tokenizer(tmp_path)
+    assert again("a</s>b")["input_ids"] == tokenizer("a</s>b")["input_ids"]
+    assert again.legacy is legacy

@@ -1,0 +1,143 @@
+"""What a stage needs of memory, counted by hand, and what happens when it was not enough."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from mixgrid.errors import StepError
+from mixgrid.recipe import Recipe
+from mixgrid.runtime import DEFAULT, TrainingRuntime
+from mixgrid.tokens import MixedExamples
+from mixgrid.training.batches import Weighted, weigh
+from mixgrid.training.general_engine import GeneralEngine
+from mixgrid.training.loop import Prefetched
+from mixgrid.training.memory import bytes_a_token, fixed_bytes, plan_memory
+from mixgrid.training.stage import train_stage
+
+RECIPE = Recipe(epochs=1, batch_size=4, peak_learning_rate=1e-2, warmup_ratio=0.0, schedule="constant")
+SHAPE = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 4}
+CPU = torch.device("cpu")
+
+
+def _model(**changes: Any) -> Any:
+    torch.manual_seed(1)
+    shape = {**SHAPE, "num_key_value_heads": 2, **changes}
+    return LlamaForCausalLM(LlamaConfig(vocab_size=23, **shape, initializer_range=0.2))
+
+
+def _batch(*lengths: int) -> list[Weighted]:
+    random = np.random.default_rng(0)
+    return weigh([(random.integers(0, 23, n, dtype=np.int32), np.ones(n, bool)) for n in lengths])
+
+
+def _limited(model: Any, tokens: int) -> Any:
+    """The model on a device that has no memory for rows of more tokens."""
+
+    def refuse(_: Any, __: Any, named: Any) -> None:
+        if named["input_ids"].shape[1] > tokens:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
+
+    model.model.register_forward_pre_hook(refuse, with_kwargs=True)
+    return model
+
+
+def _engine(model: Any, **runtime: Any) -> GeneralEngine:
+    return GeneralEngine(model, recipe=RECIPE, runtime=TrainingRuntime(**runtime), longest=30, seed=0)
+
+
+def test_weights_gradients_and_moments_take_sixteen_bytes_a_parameter() -> None:
+    # 23 x 16 twice; a layer: q and o 16 x 16, k and v 8 x 16, three of 16 x 24, two norms; one more norm
+    parameters = 2 * 23 * 16 + 2 * (2 * 256 + 2 * 128 + 3 * 384 + 2 * 16) + 16
+    assert fixed_bytes(_model(), shards=1) == 16 * parameters
+
+
+def test_frozen_weights_take_no_more_than_themselves() -> None:
+    model = _model()
+    whole = fixed_bytes(model, shards=1)
+    model.requires_grad_(False)
+    assert fixed_bytes(model, shards=1) == whole // 4
+
+
+def test_bytes_kept_a_token_grow_with_the_layers_and_shrink_with_checkpointing() -> None:
+    two, four = (bytes_a_token(_model(num_hidden_layers=n), half=False, checkpointing=False) for n in (2, 4))
+    assert four > 1.8 * two > 16 * 4  # more than one hidden state
+    assert bytes_a_token(_model(num_hidden_layers=4), half=False, checkpointing=True) < four / 2
+
+
+def test_plan_takes_a_fixed_row_on_a_cpu_and_says_what_it_expects() -> None:
+    plan = plan_memory(_model(), device=CPU, runtime=DEFAULT, longest=30, shards=1, half=False)
+    assert (plan.row_tokens, plan.activation_checkpointing) == (512, False)
+    assert plan.estimated_bytes == plan.fixed_bytes + 512 * plan.bytes_a_token < plan.available_bytes
+
+
+def test_row_that_cannot_fit_is_refused_before_the_run_with_what_to_change() -> None:
+    with pytest.raises(StepError, match=r"GiB.*were free; try .*max_length.*sharding: full.*adapter: lora") as raised:
+        plan_memory(_model(), device=CPU, runtime=TrainingRuntime(row_tokens=10**9), longest=30, shards=1, half=False)
+    assert "activation_checkpointing: true" not in str(raised.value)  # that was tried
+
+
+def test_out_of_memory_cuts_smaller_rows_and_takes_the_same_step() -> None:
+    batch, losses = _batch(30, 12, 25, 8), []
+    for model in (_model(), _limited(_model(), 40)):
+        engine = _engine(model)
+        losses.append(engine.accumulate(batch, step=0))
+        engine.update(rate=1e-2)
+        losses.append(engine.accumulate(batch, step=1))
+    assert losses[2:] == pytest.approx(losses[:2], rel=1e-5)
+    assert engine.row_tokens == 32  # 512 halved until a row of 40 tokens at most was cut
+
+
+def test_out_of_memory_on_a_single_example_says_which_settings_to_change() -> None:
+    model = _model()
+    engine = _engine(model)
+    _limited(model, 20)
+    with pytest.raises(StepError, match=r"activation_checkpointing: true.*max_length.*sharding: full"):
+        engine.accumulate(_batch(30, 12), step=0)
+
+
+def test_any_other_error_is_not_taken_for_a_lack_of_memory() -> None:
+    model = _model()
+    model.model.register_forward_pre_hook(lambda *_: (_ for _ in ()).throw(RuntimeError("shape mismatch")))
+    with pytest.raises(RuntimeError, match="shape mismatch"):
+        _engine(model)
+
+
+def test_activation_checkpointing_gives_the_same_weights_to_the_bit() -> None:
+    random = np.random.default_rng(0)
+    examples = MixedExamples.in_memory([(random.integers(0, 23, 9, dtype=np.int32), np.ones(9, bool))] * 6)
+    trained = [
+        train_stage(_model(), examples, recipe=RECIPE, seed=0, runtime=TrainingRuntime(activation_checkpointing=on))
+        for on in (False, True)
+    ]
+    weights = [t.model.state_dict() for t in trained]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # torch's compiler looks at attributes that warn
+def test_compiled_layers_give_the_same_losses() -> None:
+    random = np.random.default_rng(0)
+    examples = MixedExamples.in_memory(
+        [(random.integers(0, 23, n, dtype=np.int32), np.ones(n, bool)) for n in (5, 9, 14, 7, 11, 6)]
+    )
+    curves = [
+        train_stage(_model(), examples, recipe=RECIPE, seed=0, runtime=TrainingRuntime(compile=compiled)).curve.loss
+        for compiled in (False, True)
+    ]
+    assert curves[1] == pytest.approx(curves[0], rel=1e-5)
+
+
+def test_prefetched_batches_come_in_order_and_errors_where_they_belong() -> None:
+    def batch_of(step: int) -> Sequence[Weighted]:
+        if step == 4:
+            raise OSError("the disk is gone")
+        return _batch(step + 2)
+
+    source = Prefetched(batch_of, last=9)
+    assert [source(step)[0].length for step in range(1, 4)] == [3, 4, 5]
+    with pytest.raises(OSError, match="gone"):
+        source(4)

@@ -1,0 +1,234 @@
+"""Resuming inside a stage: wherever it was stopped, and whatever was damaged, the end is the same to the byte."""
+
+import re
+import resource
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mixgrid.errors import StepError
+from mixgrid.execute import WorkOrder, execute
+from mixgrid.plan import Plan
+from mixgrid.progress import silent
+from mixgrid.runtime import Interval, TrainingRuntime
+from mixgrid.step import Step
+from mixgrid.store import Store
+
+CELL = "nano:rq4.multi_task:1:0"
+EVERY_3 = TrainingRuntime(snapshot_every=Interval(steps=3), patience_s=0)
+PlanOf = Callable[..., Plan]
+Make = Callable[..., Step]
+
+
+class Stopped(Exception):
+    """What stands for a kill in this process."""
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory, plan_of: PlanOf, make: Make) -> Path:
+    """A store with everything but the last stage."""
+    folder = tmp_path_factory.mktemp("prepared")
+    plan = plan_of()
+    for parent in plan.chains[CELL][-1].parents():
+        make(plan, parent, Store(str(folder)))
+    return folder
+
+
+@pytest.fixture
+def store(prepared: Path, tmp_path: Path) -> Store:
+    return copy_of(prepared, tmp_path / "store")
+
+
+def copy_of(folder: Path, target: Path) -> Store:
+    subprocess.run(["cp", "-r", folder, target], check=True)
+    return Store(str(target))
+
+
+def last(plan_of: PlanOf, *changes: tuple[str, str], runtime: TrainingRuntime = EVERY_3) -> Step:
+    return plan_of(*changes, runtime=runtime).chains[CELL][-1]
+
+
+def files(store: Store, step: Step) -> dict[str, str]:
+    """Name -> SHA-256 of what a finished step left."""
+    record = store.find(step)
+    assert record is not None
+    return {name: entry.sha256 for name, entry in record.files.items()}
+
+
+def train(store: Store, step: Step, *, stop_at: int | None = None, steps: int = 30) -> bool:
+    """Make the step, stopped when `stop_at` steps are done; whether it was finished."""
+
+    def progress(share: float, text: str) -> None:
+        if text.startswith("step") and stop_at is not None and share >= stop_at / steps:
+            raise Stopped
+
+    try:
+        execute(WorkOrder.of(step), store, progress)
+    except Stopped:
+        return False
+    return True
+
+
+def kept(store: Store) -> list[int]:
+    """After which steps there are snapshots."""
+    return [record.ledger["step"] for record in store.records("snapshot")]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(prepared: Path, tmp_path_factory: pytest.TempPathFactory, plan_of: PlanOf) -> dict[str, str]:
+    store = copy_of(prepared, tmp_path_factory.mktemp("undisturbed") / "store")
+    step = last(plan_of)
+    assert train(store, step)
+    return files(store, step)
+
+
+@pytest.fixture(autouse=True)
+def every_step_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mixgrid.training.loop.REPORT_EVERY_S", 0.0)
+
+
+@settings(max_examples=5, deadline=None)
+@given(stops=st.lists(st.integers(1, 29), min_size=1, max_size=3))
+def test_training_stopped_at_any_steps_ends_with_the_same_bytes(
+    stops: list[int], prepared: Path, undisturbed: dict[str, str], plan_of: PlanOf,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:  # fmt: skip
+    store, step = copy_of(prepared, tmp_path_factory.mktemp("stopped") / "store"), last(plan_of)
+    for stop in stops:
+        train(store, step, stop_at=stop)
+    train(store, step)
+    assert files(store, step) == undisturbed
+    assert store.names("snapshot") == []
+
+
+def test_training_keeps_its_newest_two_snapshots_until_it_is_finished(store: Store, plan_of: PlanOf) -> None:
+    train(store, last(plan_of), stop_at=17)
+    assert kept(store) == [12, 15]
+
+
+def test_training_goes_on_from_where_the_snapshot_was_taken(store: Store, plan_of: PlanOf) -> None:
+    train(store, last(plan_of), stop_at=17)
+    told: list[str] = []
+    execute(WorkOrder.of(last(plan_of)), store, lambda _, text: told.append(text))
+    assert told[0] == "goes on from the snapshot after step 15"
+    assert told[1].startswith("step 16/30")
+
+
+def test_damaged_snapshot_is_reported_and_an_older_one_used(
+    store: Store, undisturbed: dict[str, str], plan_of: PlanOf
+) -> None:
+    train(store, last(plan_of), stop_at=17)
+    newest = Path(store.root) / "snapshot" / store.names("snapshot")[-1]
+    state = next(newest.rglob("*.distcp"))
+    state.write_bytes(bytes(len(state.read_bytes())))
+    warnings, told = [], []
+    again = Store(store.url, warn=warnings.append)
+    execute(WorkOrder.of(last(plan_of)), again, lambda _, text: told.append(text))
+    assert "(SHA-256 differs); an older snapshot is used" in warnings[0]
+    assert told[0] == "goes on from the snapshot after step 12"
+    assert files(again, last(plan_of)) == undisturbed
+
+
+def test_general_engine_stopped_and_resumed_ends_with_the_same_bytes(store: Store, plan_of: PlanOf) -> None:
+    change = ("schedule: cosine}", "schedule: cosine, adapter: {name: lora, rank: 4, dropout: 0.2}}")
+    step = last(plan_of, change)
+    train(store, step, stop_at=11)
+    train(store, step, stop_at=23)
+    train(store, step)
+    resumed = files(store, step)
+    store.remove_folder(step.folder)
+    train(store, step)
+    assert files(store, step) == resumed
+
+
+def test_checkpoints_on_the_way_leave_the_final_one_as_it_is(
+    store: Store, undisturbed: dict[str, str], plan_of: PlanOf
+) -> None:
+    plan = plan_of(("proportions: [1]", "proportions: [1]\nevaluate_at: [1/4, 1/2]"))
+    final = plan.chains[CELL][-1]
+    half = plan.steps[plan.after[final.key]]
+    told: list[str] = []
+    for step in (plan.steps[plan.after[half.key]], half, final):
+        execute(WorkOrder.of(step), store, lambda _, text: told.append(text))
+    assert [text for text in told if "snapshot" in text] == [
+        f"goes on from the snapshot after step {n}" for n in (8, 15)
+    ]
+    assert files(store, final) == undisturbed
+    curves = [pd.read_parquet(store.open(store.find(s)).path("loss.parquet")) for s in (half, final)]  # type: ignore[arg-type]
+    pd.testing.assert_frame_equal(curves[0], curves[1][:15])
+    assert store.names("snapshot") == []
+
+
+@contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """The system refuses to write files beyond `size` bytes, as a full disk does."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_snapshot_that_does_not_fit_is_a_clear_error_and_earlier_ones_are_kept(
+    store: Store, undisturbed: dict[str, str], plan_of: PlanOf
+) -> None:
+    train(store, last(plan_of), stop_at=8)
+    with largest_file(50_000), pytest.raises(StepError, match=r"snapshot cannot be written.*mend the store"):
+        train(store, last(plan_of))
+    assert kept(store) == [3, 6]
+    train(store, last(plan_of))
+    assert files(store, last(plan_of)) == undisturbed
+
+
+def test_training_killed_with_minus_nine_ends_with_the_same_bytes(
+    store: Store, undisturbed: dict[str, str], plan_of: PlanOf
+) -> None:
+    step = last(plan_of)
+    for kill_after in np.random.default_rng(0).integers(2, 25, size=2):
+        worker = Worker(store)
+        worker.order(step)
+        while worker.steps_done() < kill_after:
+            pass
+        worker.kill()
+        assert store.find(step) is None
+    execute(WorkOrder.of(step), store, silent)
+    assert files(store, step) == undisturbed
+
+
+class Worker:
+    """A real worker process, asked for one step."""
+
+    def __init__(self, store: Store) -> None:
+        self.process: subprocess.Popen[str] = subprocess.Popen(
+            [sys.executable, "-c", SLOW_WORKER, store.url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def order(self, step: Step) -> None:
+        assert self.process.stdin
+        self.process.stdin.write(WorkOrder.of(step).model_dump_json() + "\n")
+        self.process.stdin.flush()
+
+    def steps_done(self) -> int:
+        assert self.process.stdout
+        found = re.search(r"step (\d+)/", self.process.stdout.readline())
+        return int(found.group(1)) if found else 0
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+
+SLOW_WORKER = """
+import sys, mixgrid.worker as worker, mixgrid.training.loop as loop
+loop.REPORT_EVERY_S = worker.PROGRESS_EVERY_S = 0.0
+worker.main(sys.argv[1])
+"""
