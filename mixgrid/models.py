@@ -111,6 +111,11 @@ def loaded_checkpoint(checkpoint: Artifact) -> tuple[Any, Any]:
     return model, tokenizer
 
 
+def forget_loaded() -> None:
+    """Let go of the checkpoint that this process answered with last: a training needs the memory."""
+    _kept.clear()
+
+
 def folder_hash(folder: str) -> str:
     """One SHA-256 over the names and contents of a folder's files. Raises InputError when there is no model in it."""
     files = sorted(p for p in Path(folder).glob("*") if p.is_file() and not p.name.startswith("."))

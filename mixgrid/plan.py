@@ -21,6 +21,7 @@ from mixgrid.runtime import DEFAULT, TrainingRuntime
 from mixgrid.step import Step
 from mixgrid.steps import KIND_ORDER
 from mixgrid.steps.aggregate import AggregateSettings, CheckpointNames, ScoreNames, aggregate
+from mixgrid.steps.base import BaseSettings
 from mixgrid.store import Store
 from mixgrid.strategies import strategy_of
 from mixgrid.study import Study
@@ -43,6 +44,7 @@ class Plan:
     unpinned: list[str]
     examples: dict[str, int | None]
     after: dict[str, str]
+    bases: dict[str, Step]
     found: dict[str, Record] = field(default_factory=dict)
 
     def look_up(self, store: Store) -> None:
@@ -79,8 +81,21 @@ class Plan:
             "steps": {
                 kind: {"unique": kinds[kind], "cached": cached[kind], "to_run": to_run[kind]} for kind in KIND_ORDER
             },
+            "training_bytes": {model: self.training_bytes(model) for model in self.bases},
             "unpinned": self.unpinned,
         }
+
+    def training_bytes(self, model: str) -> int | None:
+        """What a model's weights, gradients and AdamW's moments take, over all processes; None before it is known.
+
+        16 bytes a parameter, plus the activations of the tokens that are computed at once.
+        """
+        base = self.bases[model]
+        record, settings = self.found.get(base.key), base.settings
+        assert isinstance(settings, BaseSettings)
+        if record is not None:
+            return 16 * int(record.ledger["parameters"])
+        return None if settings.shape is None else 16 * settings.shape.parameters
 
 
 def make_plan(
@@ -120,7 +135,8 @@ def make_plan(
     )
     last = aggregate(settings, scores)
     steps = {**graph.steps, last.key: last}
-    return Plan(study, cells, chains, steps, settings, scores, last, graph.unpinned(models), examples, after)
+    bases = {model: graph.base(model) for model in models}
+    return Plan(study, cells, chains, steps, settings, scores, last, graph.unpinned(models), examples, after, bases)
 
 
 def _final_checkpoints(cells: list[Cell], chains: dict[str, list[Step]]) -> list[tuple[Step, CheckpointNames]]:

@@ -106,6 +106,13 @@ class LlamaShape(Settings):
     tied_embeddings: bool = False
     initializer_range: Annotated[Number, Field(gt=0, lt=1)] = 0.02
 
+    @property
+    def parameters(self) -> int:
+        """How many weights it has, if its tokenizer fills the vocabulary."""
+        layer = 4 * self.hidden_size**2 + 3 * self.hidden_size * self.intermediate_size + 2 * self.hidden_size
+        words = self.vocabulary_size * self.hidden_size * (1 if self.tied_embeddings else 2)
+        return words + self.layers * layer + self.hidden_size
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.hidden_size % (2 * self.heads):

@@ -18,6 +18,7 @@ def plan_text(summary: dict[str, Any], reasons: dict[str, int]) -> str:
         f"study {summary['study']}: {summary['cells']} cells, {summary['final_checkpoints']} final checkpoints",
         f"training stages: {stages['unique']} different, {stages['naive']} if no cell shared any",
         f"examples an epoch: {_count(examples['unique'])}, {_count(examples['naive'])} if no cell shared any",
+        f"memory to train, without activations: {_memory(summary['training_bytes'])}",
         "",
         f"{'step':<10}{'different':>10}{'there':>8}{'to run':>8}",
         *(f"{k:<10}{c['unique']:>10}{c['cached']:>8}{c['to_run']:>8}" for k, c in summary["steps"].items()),
@@ -71,6 +72,14 @@ def _mixture(row: Row) -> str:
 
 def _part(ability: str, k: str) -> str:
     return ability if k == "1" else f"{ability}*{k}"
+
+
+def _memory(sizes: dict[str, int | None]) -> str:
+    """`lab.small 0.01 GiB`."""
+    return ", ".join(
+        f"{model} " + ("unknown before its base is there" if size is None else f"{size / 2**30:.2f} GiB")
+        for model, size in sizes.items()
+    )
 
 
 def _count(value: int | None) -> str:

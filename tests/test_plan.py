@@ -48,7 +48,16 @@ experiments: [rq1, rq2, rq3, rq4, dmt]
 recipe: {epochs: 1, batch_size: 16, peak_learning_rate: 2.0e-3, warmup_ratio: 0.03, schedule: cosine}
 """
 A_RECORD = Record(
-    kind="", version=1, label="", key="", attempt="", settings={}, inputs={}, files={}, ledger={}, provenance={}
+    kind="",
+    version=1,
+    label="",
+    key="",
+    attempt="",
+    settings={},
+    inputs={},
+    files={},
+    ledger={"parameters": 7},
+    provenance={},
 )
 
 Mixture = frozenset[tuple[str, Fraction]]
@@ -147,6 +156,16 @@ def test_parts_of_a_training_wait_for_the_earlier_ones() -> None:
     quarter = plan.steps[plan.after[half.key]]
     assert [step.settings.until for step in (quarter, half, final)] == [Fraction(1, 4), Fraction(1, 2), Fraction(1)]  # type: ignore[attr-defined]
     assert quarter.key not in plan.after
+
+
+def test_plan_says_what_training_takes_in_memory_once_the_model_is_known() -> None:
+    shape = "{hidden_size: 16, intermediate_size: 24, layers: 2, heads: 2, vocabulary_size: 300}"
+    text = SMALL.replace("[lab.small, lab.large]", f"[{{name: own, scratch: {shape}}}, {{name: hub, hub: a/b}}]")
+    # 300 x 16 twice; a layer: 4 x 16 x 16, 3 x 16 x 24 and two norms; one more norm
+    parameters = 2 * 300 * 16 + 2 * (4 * 256 + 3 * 384 + 32) + 16
+    plan = plan_of(study_of(text))
+    assert plan.summary()["training_bytes"] == {"own": 16 * parameters, "hub": None}
+    assert complete(plan).summary()["training_bytes"]["own"] == 16 * A_RECORD.ledger["parameters"]
 
 
 def test_runtime_is_part_of_no_key() -> None:

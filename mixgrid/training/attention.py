@@ -54,9 +54,17 @@ def segment_attention(
             f"example has {segments.longest}), which mixgrid doesn't compute; use another model or a shorter max_length"
         )
     dropout = dropout if module.training else 0.0
-    if query_1HTD.is_cuda and query_1HTD.dtype in (torch.bfloat16, torch.float16) and not dropout:
-        return _flash(query_1HTD, key_1HTD, value_1HTD, segments, scaling), None
-    return _grouped(query_1HTD, key_1HTD, value_1HTD, segments, scaling, dropout), None
+    query, key, value = (t.to(autocast_dtype(t)) for t in (query_1HTD, key_1HTD, value_1HTD))
+    if query.is_cuda and query.dtype in (torch.bfloat16, torch.float16) and not dropout:
+        return _flash(query, key, value, segments, scaling), None
+    return _grouped(query, key, value, segments, scaling, dropout), None
+
+
+def autocast_dtype(tensor: Tensor) -> torch.dtype:
+    """What autocast would compute a matrix product of this tensor in; rotary embeddings, for one, leave fp32 behind."""
+    kind = tensor.device.type
+    autocast = tensor.is_floating_point() and torch.is_autocast_enabled(kind)
+    return torch.get_autocast_dtype(kind) if autocast else tensor.dtype
 
 
 def _flash(query: Tensor, key: Tensor, value: Tensor, segments: Segments, scaling: float | None) -> Tensor:

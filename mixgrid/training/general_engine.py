@@ -26,7 +26,7 @@ class GeneralEngine:
     """See `mixgrid.training.engine.Engine`."""
 
     def __init__(self, model: Any, *, recipe: Recipe, runtime: TrainingRuntime, longest: int, seed: int) -> None:
-        self._accelerator = make_accelerator(model, runtime)
+        self._accelerator = make_accelerator(model, runtime, half=recipe.precision == "bf16")
         self.device = self._accelerator.device
         self.main = self._accelerator.is_main_process
         self.updates = 0

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import LinearCrossEntropyOptions
 from torch.nn.functional import cross_entropy, linear_cross_entropy
 
+from mixgrid.training.attention import autocast_dtype
 from mixgrid.training.batches import Row, empty_row
 
 
@@ -69,9 +70,12 @@ def _head_losses(hidden_NH: Tensor, head: nn.Linear, targets_N: Tensor) -> Tenso
     """One loss a token."""
     if not hidden_NH.is_cuda:
         return cross_entropy(_upcast(head(hidden_NH)), targets_N, reduction="none")
-    weight_VH = head.weight.to(hidden_NH.dtype)
+    dtype = autocast_dtype(hidden_NH)
     options = LinearCrossEntropyOptions()
-    return linear_cross_entropy(hidden_NH, weight_VH, targets_N, reduction="none", options=options)
+    losses_N: Tensor = linear_cross_entropy(
+        hidden_NH.to(dtype), head.weight.to(dtype), targets_N, reduction="none", options=options
+    )
+    return losses_N
 
 
 def _upcast(logits_NV: Tensor) -> Tensor:

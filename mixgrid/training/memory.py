@@ -113,6 +113,7 @@ def _saved_bytes(model: Any, tokens: int, *, half: bool) -> int:
 def available_bytes(device: torch.device) -> int:
     """Free memory of a device, weights not yet on it."""
     if device.type == "cuda":
+        torch.cuda.empty_cache()  # what an earlier step of this process has let go of
         return int(torch.cuda.mem_get_info(device)[0])
     import psutil
 

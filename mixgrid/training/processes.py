@@ -1,6 +1,6 @@
 """One process or several that move in step: accelerate's part, and the traps it has.
 
-    accelerator = make_accelerator(model, TrainingRuntime(processes=2, sharding="full"))
+    accelerator = make_accelerator(model, TrainingRuntime(processes=2, sharding="full"), half=True)
     total(accelerator, 0.25)     -> the sum over all processes, on each of them
 
 Several processes are started by `mixgrid.training.launch`; what they are to each other stands in the environment.
@@ -17,17 +17,23 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 
-def make_accelerator(model: Any, runtime: TrainingRuntime) -> "Accelerator":
-    """An accelerator for this process's device. Precision is ours: accelerate keeps its first one for ever."""
+def make_accelerator(model: Any, runtime: TrainingRuntime, *, half: bool) -> "Accelerator":
+    """An accelerator for this process's device. Precision is ours: accelerate keeps its first one for ever.
+
+    With `half`, shards are gathered in bf16 and their gradients summed in fp32.
+    """
     from accelerate import Accelerator, FullyShardedDataParallelPlugin
     from accelerate.utils import DistributedType
+    from torch.distributed.fsdp import MixedPrecisionPolicy
 
     plugin = None
     if runtime.sharding == "full" and runtime.processes > 1:
+        policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
         plugin = FullyShardedDataParallelPlugin(
             fsdp_version=2,
             auto_wrap_policy="transformer_based_wrap",
             transformer_cls_names_to_wrap=list(model._no_split_modules),
+            mixed_precision_policy=policy if half else None,
             reshard_after_forward=True,
             cpu_ram_efficient_loading=False,
         )

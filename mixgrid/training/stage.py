@@ -55,6 +55,8 @@ def train_stage(
     adapted = with_adapter(model, recipe.adapter, seed=seed) if recipe.adapter else None
     model = adapted.get_base_model() if adapted else model
     engine = make_engine(model, recipe=recipe, runtime=runtime, longest=examples.longest, seed=seed)
+    gib = engine.estimated_bytes / 2**30
+    progress(0.0, f"needs about {gib:.2f} GiB a process, computes {engine.row_tokens:,} tokens at once")
 
     def batch_of(step: int) -> Sequence[Weighted]:
         return weigh([examples[int(i)] for i in order.batch(step)], average=recipe.loss_average)

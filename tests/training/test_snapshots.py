@@ -118,8 +118,8 @@ def test_training_goes_on_from_where_the_snapshot_was_taken(store: Store, plan_o
     train(store, last(plan_of), stop_at=17)
     told: list[str] = []
     execute(WorkOrder.of(last(plan_of)), store, lambda _, text: told.append(text))
-    assert told[0] == "goes on from the snapshot after step 15"
-    assert told[1].startswith("step 16/30")
+    assert told[1] == "goes on from the snapshot after step 15"
+    assert told[2].startswith("step 16/30")
 
 
 def test_damaged_snapshot_is_reported_and_an_older_one_used(
@@ -133,7 +133,7 @@ def test_damaged_snapshot_is_reported_and_an_older_one_used(
     again = Store(store.url, warn=warnings.append)
     execute(WorkOrder.of(last(plan_of)), again, lambda _, text: told.append(text))
     assert "(SHA-256 differs); an older snapshot is used" in warnings[0]
-    assert told[0] == "goes on from the snapshot after step 12"
+    assert told[1] == "goes on from the snapshot after step 12"
     assert files(again, last(plan_of)) == undisturbed
 
 
