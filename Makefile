@@ -5,7 +5,7 @@ PYTEST := $(BIN)/pytest -n 2 --dist loadfile
 MIXGRID := $(BIN)/mixgrid
 DEMO_STORE ?= runs
 
-.PHONY: env demo test test-fast test-full lint format packages clean
+.PHONY: env demo test test-fast test-full bench lint format packages clean
 
 env: .venv/.built
 
@@ -31,6 +31,9 @@ test-fast: env                   # needs neither a Prefect server nor a browser
 
 test-full: env packages lint
 	$(PYTEST)
+
+bench: env                       # against TRL, the Trainer and padding; MIXGRID_TEST_DATA says where the data lies
+	$(BIN)/python tests/bench/trainers.py
 
 # What tests need from Debian: installed where we may; without it they skip and say so (in CI they fail instead).
 packages:

@@ -75,8 +75,9 @@ def _head_losses(hidden_NH: Tensor, head: nn.Linear, targets_N: Tensor) -> Tenso
     losses_N: Tensor = linear_cross_entropy(
         hidden_NH.to(dtype), head.weight.to(dtype), targets_N, reduction="none", options=options
     )
-    return losses_N
+    return _upcast(losses_N)
 
 
-def _upcast(logits_NV: Tensor) -> Tensor:
-    return logits_NV.to(torch.promote_types(logits_NV.dtype, torch.float32))
+def _upcast(tensor: Tensor) -> Tensor:
+    """At least fp32: sums of losses in bf16 would keep three digits."""
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
