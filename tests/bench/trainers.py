@@ -2,7 +2,10 @@
 
     MIXGRID_TEST_DATA=../shared/data python tests/bench/trainers.py --json trainers.json
 
-EXAMPLE
+    | contender | useful tokens/s | mixgrid is N x as fast | same batches | first three losses | steps |
+    | mixgrid | 4,072 | 1.00 | yes | 8.3163, 7.9459, 7.4041 | 20 |
+    | Trainer, padded to the longest of the batch | 2,023 | 2.01 | yes | 8.3163, 7.9459, 7.4041 | 20 |
+    trainer: 2.01 x, the bar is 2 x: met
 
 A 4-layer LLaMA of hidden size 256 with random weights learns 1,500 GSM8K and 500 Code Alpaca examples, 16 a step,
 loss on the responses. Each contender has a fresh process, one after the other. Padding is not useful. Two steps warm
@@ -63,7 +66,7 @@ CONTENDERS = {
     "trainer": Contender(title="Trainer, padded to the longest of the batch", exact=True, bar=2),
     "trainer_micro": Contender(title="Trainer, padded to the longest of 4, 4 passes a step", exact=True),
     "pad_512": Contender(title="Trainer, padded to 512", share=0.25, exact=True, bar=5),
-    "pad_2048": Contender(title="Trainer, padded to 2,048, 8 passes a step", share=0.1, exact=True, bar=40),
+    "pad_2048": Contender(title="Trainer, padded to 2,048", share=0.1, exact=True, bar=40),
 }
 
 

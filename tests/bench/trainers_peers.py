@@ -181,12 +181,12 @@ PEERS: dict[str, Callable[..., Any]] = {
     # SFTConfig's defaults: bf16 autocast and gradient checkpointing, on a CPU too
     "trl": _trl(),
     "trl_fp32": _trl(bf16=False, gradient_checkpointing=False),
-    # 4 rows hold about 16 examples; a pass flattens its rows into one with a square mask: fastest with 1 (2: 1.4 times
-    # the time, 4: 2.3 times, and 16 a pass 10 times)
+    # 4 rows hold about 16 examples; a pass flattens its rows into one with a square mask: fastest with 1 a pass (2 take
+    # 1.5 times as long a row, 4 take 2.4 times, 16 take 7 times)
     "trl_packed": _trl(packing=True, max_length=1024, per_device_train_batch_size=1, gradient_accumulation_steps=4),
     "trainer": _plain(),
     "trainer_micro": _plain(micro_batch=4),
     "pad_512": _plain(pad_to=512),
-    # FastChat's own scripts have 2 examples a pass; 16 took 7.7 GB and twice as long
-    "pad_2048": _plain(pad_to=2048, micro_batch=2),
+    # 7.7 GB; with FastChat's own 2 examples a pass 1.5 GB and the same speed
+    "pad_2048": _plain(pad_to=2048),
 }
