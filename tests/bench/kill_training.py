@@ -10,6 +10,7 @@ all ends are identical.
 """
 
 import argparse
+import os
 import random
 import re
 import shutil
@@ -80,8 +81,10 @@ def _stage(study: str, cell: str, store: Store) -> tuple[Step, int]:
 def _work(step: Step, store: Store, *, kill_after: int | None = None) -> tuple[int, int]:
     """Have a worker process make the step; the step it resumed after (0: from the start) and the last it reported."""
     command = [sys.executable, "-c", WORKER, store.url]
+    # one thread, as a run's own workers have: another number of them sums in another order
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     worker = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
     )
     assert worker.stdin
     assert worker.stdout
