@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO
 
 import pytest
+import s3fs
 from hypothesis import settings
 
 # A busy machine is no failure; the same examples in every run of continuous integration.
@@ -97,10 +98,12 @@ def serve_s3(folder: Path) -> Iterator[S3Server]:
         for name, value in variables.items():
             environment.setenv(name, value)
         server = S3Server([*command, *options], port, log)
+        s3fs.S3FileSystem.clear_instance_cache()  # one for another server's endpoint would be used again
         try:
             yield server
         finally:
             server.kill()
+            s3fs.S3FileSystem.clear_instance_cache()
 
 
 def _wait_until_it_answers(port: int, server: "subprocess.Popen[bytes]") -> None:
