@@ -113,7 +113,11 @@ def loaded_checkpoint(checkpoint: Artifact) -> tuple[Any, Any]:
 
 def forget_loaded() -> None:
     """Let go of the checkpoint that this process answered with last: a training needs the memory."""
+    import torch
+
     _kept.clear()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def folder_hash(folder: str) -> str:

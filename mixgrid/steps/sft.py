@@ -60,6 +60,9 @@ def training_key(order: "WorkOrder") -> str:
 
 def make(work: Work) -> dict[str, Any]:
     """Train the stage, in this process or in several, and save the checkpoint beside its loss curve."""
+    from mixgrid.models import forget_loaded
+
+    forget_loaded()  # here, not in `train`: other processes need the memory that this one holds
     runtime: TrainingRuntime = work.runtime or DEFAULT
     if runtime.processes == 1:
         return train(work)
@@ -72,12 +75,11 @@ def train(work: Work) -> dict[str, Any]:
     """This process's part of the stage; the ledger. The main process writes the files."""
     import numpy as np
 
-    from mixgrid.models import forget_loaded, load_model, load_tokenizer, save_checkpoint
+    from mixgrid.models import load_model, load_tokenizer, save_checkpoint
     from mixgrid.tokens import MixedExamples, read_examples
     from mixgrid.training.snapshots import Snapshots
     from mixgrid.training.stage import train_stage
 
-    forget_loaded()
     settings, runtime = work.settings, work.runtime or DEFAULT
     mixture, tokenized = work.one("mixture"), work.many("tokenized")
     examples = MixedExamples(

@@ -61,12 +61,10 @@ class Engine(Protocol):
 
 def make_engine(model: Any, *, recipe: Recipe, runtime: TrainingRuntime, longest: int, seed: int) -> Engine:
     """The engine that suits the model, the device and the number of processes; `longest`: tokens of an example."""
-    from mixgrid.training.lean_engine import LONGEST, fits
+    from mixgrid.training.lean_engine import LONGEST, LeanEngine, fits
 
     alone = runtime.processes == 1 and not runtime.compile and recipe.precision == "fp32"
     if alone and device() == "cpu" and longest <= LONGEST and fits(model) is None:
-        from mixgrid.training.lean_engine import LeanEngine
-
         return LeanEngine(model, recipe=recipe, runtime=runtime)
     from mixgrid.training.general_engine import GeneralEngine
 

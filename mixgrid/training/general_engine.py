@@ -18,8 +18,8 @@ from mixgrid.training.batches import Row, Weighted, cut, empty_row, row_of, shar
 from mixgrid.training.engine import MOMENTS, State
 from mixgrid.training.lean_engine import adamw
 from mixgrid.training.loss import ResponseLoss, has_plain_head
-from mixgrid.training.memory import MemoryPlan, out_of_memory, plan_memory
-from mixgrid.training.processes import make_accelerator, total, whole
+from mixgrid.training.memory import MemoryPlan, available_bytes, out_of_memory, plan_memory
+from mixgrid.training.processes import least, make_accelerator, total, whole
 
 
 class GeneralEngine:
@@ -33,6 +33,7 @@ class GeneralEngine:
         self._model, self._recipe, self._seed = model, recipe, seed
         self._sharded = runtime.sharding == "full" and self._accelerator.num_processes > 1
         use_segment_attention(model)
+        plain_head = has_plain_head(model)
         model.train()
         self.memory = self._plan_memory(runtime, longest)
         self.row_tokens, self.estimated_bytes = self.memory.row_tokens, self.memory.estimated_bytes
@@ -40,7 +41,7 @@ class GeneralEngine:
             model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
         if runtime.compile:
             _compile_layers(model)
-        wrapped = ResponseLoss(model, plain_head=has_plain_head(model))
+        wrapped = ResponseLoss(model, plain_head=plain_head)
         optimizer = adamw([p for p in wrapped.parameters() if p.requires_grad], recipe)
         self._loss, self._optimizer = self._accelerator.prepare(wrapped, optimizer)
 
@@ -51,7 +52,7 @@ class GeneralEngine:
             try:
                 losses = [self._pass(row, last=last) for row, last in self._rows(batch)]
                 return total(self._accelerator, float(torch.stack(losses).double().sum()))
-            except (torch.OutOfMemoryError, RuntimeError) as error:
+            except RuntimeError as error:  # torch.OutOfMemoryError is one
                 self.row_tokens = out_of_memory(
                     error, row_tokens=self.row_tokens, alone=self._accelerator.num_processes == 1,
                     longest=max(e.length for e in batch), memory=self.memory,
@@ -138,10 +139,12 @@ class GeneralEngine:
         return state
 
     def _plan_memory(self, runtime: TrainingRuntime, longest: int) -> MemoryPlan:
-        shards = self._accelerator.num_processes if self._sharded else 1
+        """The same plan on every process, as they have to cut equally many rows: the one with the least room decides."""
+        processes = self._accelerator.num_processes
+        available = least(self._accelerator, available_bytes(self.device, processes=processes))
         return plan_memory(
-            self._model, device=self.device, runtime=runtime, longest=longest, shards=shards,
-            half=self._recipe.precision == "bf16",
+            self._model, runtime=runtime, longest=longest, shards=processes if self._sharded else 1,
+            half=self._recipe.precision == "bf16", available=available, fixed_rows=self.device.type == "cpu",
         )  # fmt: skip
 
 

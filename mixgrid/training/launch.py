@@ -16,7 +16,7 @@ import threading
 from pathlib import Path
 from typing import IO, Any
 
-from mixgrid.errors import MixgridError, StepError
+from mixgrid.errors import DamagedArtifact, MixgridError, StepError
 from mixgrid.steps import Work
 
 _TAIL = 2000
@@ -45,16 +45,23 @@ def launch(work: Work, *, processes: int) -> dict[str, Any]:
             launcher.wait()
         if "ledger" in answer:
             return dict(answer["ledger"])
+        if "damaged" in answer:
+            raise DamagedArtifact(*answer["damaged"])
         raise StepError(answer.get("error") or f"the training processes ended: {_last_words(log)}")
 
 
 def _listen(answers: Path, launcher: "subprocess.Popen[bytes]", work: Work) -> dict[str, Any]:
     """Pass progress on until the end; returns the last message."""
+    line = ""
     with answers.open() as lines:
         while True:
             ended = launcher.poll() is not None
-            for line in lines:
+            while part := lines.readline():
+                line += part
+                if not line.endswith("\n"):
+                    continue  # it is still being written
                 message: dict[str, Any] = json.loads(line)
+                line = ""
                 if "progress" not in message:
                     launcher.wait()
                     return message
@@ -90,19 +97,25 @@ def main(order_file: str) -> None:
     answers = (path.parent / "answers.jsonl").open("a", buffering=1)
 
     def say(**message: Any) -> None:
-        if first or "error" in message:
+        if first or "error" in message or "damaged" in message:
             answers.write(json.dumps(message) + "\n")
 
-    work = prepare(
-        WorkOrder.model_validate(document["order"]),
-        Store(document["store"], warn=lambda message: print(message, file=sys.stderr)),
-        folder=Path(document["folder"]),
-        progress=lambda share, text: say(progress=[share, text]),
-    )
     try:
+        work = prepare(
+            WorkOrder.model_validate(document["order"]),
+            Store(document["store"], warn=lambda message: print(message, file=sys.stderr)),
+            folder=Path(document["folder"]),
+            progress=lambda share, text: say(progress=[share, text]),
+        )
         ledger = train(work)
+    except DamagedArtifact as error:
+        say(damaged=[error.folder, error.detail])
+        raise
     except MixgridError as error:
         say(error=str(error))
+        raise
+    except Exception as error:
+        say(error=f"{type(error).__name__}: {error}")  # the launcher's own report would hide it
         raise
     import torch.distributed
 

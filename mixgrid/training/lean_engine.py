@@ -20,8 +20,9 @@ CPU_ROW_TOKENS = 512
 """A fixed number, so that a key gives the same bytes: on CPUs rows that stay in the cache are the fast ones."""
 
 
-LONGEST = 512
-"""Attention materialises its scores, which pays up to about this length; torch's flash kernel is faster beyond."""
+LONGEST = 768
+"""Attention materialises its scores. On a 4-layer model of width 256 that gave 1.29 times the general engine's tokens/s
+at 512 tokens an example, 1.08 times at 700 and 0.98 times at 1,024."""
 
 
 def fits(model: Any) -> str | None:

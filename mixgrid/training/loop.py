@@ -7,8 +7,8 @@
 """
 
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import torch
 
@@ -63,10 +63,12 @@ def _steps(
     curve = snapshots.restore(engine, most=end) if snapshots else Curve()
     before, first = curve.seconds, len(curve.loss)
     started = reported = time.monotonic()
-    source = batch_of if engine.device.type == "cpu" else Prefetched(batch_of, last=end - 1)
-    for step in range(first, end):
+    steps = range(first, end)
+    # an accelerator leaves the CPU idle; a CPU that trains has nothing to spare
+    batches = map(batch_of, steps) if engine.device.type == "cpu" else prefetched(batch_of, steps)
+    for step, batch in zip(steps, batches, strict=True):
         rate = recipe.peak_learning_rate * learning_rate_factor(recipe, step=step, total_steps=total_steps)
-        curve.add(batch := source(step), loss=_update(engine, batch, step=step, rate=rate), rate=rate)
+        curve.add(batch, loss=_update(engine, batch, step=step, rate=rate), rate=rate)
         now = time.monotonic()
         curve.seconds = before + now - started
         if now - reported > REPORT_EVERY_S or step + 1 == end:
@@ -93,19 +95,13 @@ def _report(curve: Curve, total_steps: int) -> str:
     return f"step {len(curve.loss)}/{total_steps}, loss {curve.loss[-1]:.3f}, {speed}"
 
 
-class Prefetched:
-    """Reads the next batch from disk while this one is computed: an accelerator leaves the CPU idle."""
-
-    def __init__(self, batch_of: Batches, *, last: int) -> None:
-        self._batch_of, self._last = batch_of, last
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="mixgrid-prefetch")
-        self._next: tuple[int, Future[Sequence[Weighted]]] | None = None
-
-    def __call__(self, step: int) -> Sequence[Weighted]:
-        """The batch of `step`; raises what making it raised."""
-        number, future = self._next or (step, self._pool.submit(self._batch_of, step))
-        batch = future.result() if number == step else self._batch_of(step)
-        self._next = (step + 1, self._pool.submit(self._batch_of, step + 1)) if step < self._last else None
-        if self._next is None:
-            self._pool.shutdown(wait=False)
-        return batch
+def prefetched(batch_of: Batches, steps: range) -> Iterator[Sequence[Weighted]]:
+    """The batches of `steps`, the next one read from disk while one is computed; raises what reading raises."""
+    with ThreadPoolExecutor(1, thread_name_prefix="mixgrid-prefetch") as pool:
+        ahead = pool.submit(batch_of, steps[0]) if steps else None
+        for step in steps:
+            assert ahead is not None
+            batch = ahead.result()
+            if step + 1 in steps:
+                ahead = pool.submit(batch_of, step + 1)
+            yield batch

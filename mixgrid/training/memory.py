@@ -1,6 +1,6 @@
 """What a stage needs of a device's memory, before it starts; and what to do when that was not enough.
 
-    plan_memory(model, device=..., runtime=..., longest=2048, shards=8, half=True)
+    plan_memory(model, runtime=..., longest=2048, shards=8, half=True, available=80 * 10**9, fixed_rows=False)
         -> MemoryPlan(fixed_bytes=14.0e9, bytes_a_token=1.1e6, row_tokens=24576, activation_checkpointing=False, ...)
 
 Weights, gradients and AdamW's two moments are 16 bytes a trained parameter in fp32. What the backward pass keeps of a
@@ -41,21 +41,20 @@ class MemoryPlan:
 
 
 def plan_memory(
-    model: Any, *, device: torch.device, runtime: TrainingRuntime, longest: int, shards: int, half: bool
+    model: Any, *, runtime: TrainingRuntime, longest: int, shards: int, half: bool, available: int, fixed_rows: bool
 ) -> MemoryPlan:
-    """How many tokens fit at once, and whether activations are computed twice to save their memory.
+    """How many tokens fit into `available` bytes at once, and whether activations are computed twice to save memory.
 
-    Raises StepError where not even one example fits.
+    With `fixed_rows`, as on CPUs, rows have the length that keeps bytes the same. Raises StepError where nothing fits.
     """
     fixed = fixed_bytes(model, shards=shards)
-    available = available_bytes(device)
     asked = runtime.activation_checkpointing
     plan = None
     for checkpointing in (False, True) if asked == "auto" else (asked,):
         a_token = bytes_a_token(model, half=half, checkpointing=checkpointing)
         room = int(max(0, _USABLE * available - fixed) / max(1, a_token))
         if runtime.row_tokens == "auto":
-            tokens = CPU_ROW_TOKENS if device.type == "cpu" else min(room, MOST_ROW_TOKENS)
+            tokens = CPU_ROW_TOKENS if fixed_rows else min(room, MOST_ROW_TOKENS)
         else:
             tokens = runtime.row_tokens
         plan = MemoryPlan(fixed, a_token, available, max(longest, tokens), checkpointing)
@@ -110,14 +109,14 @@ def _saved_bytes(model: Any, tokens: int, *, half: bool) -> int:
     return total
 
 
-def available_bytes(device: torch.device) -> int:
-    """Free memory of a device, weights not yet on it."""
+def available_bytes(device: torch.device, *, processes: int) -> int:
+    """Free memory for this process, weights not yet there: a GPU is its own, a machine's memory all of theirs."""
     if device.type == "cuda":
         torch.cuda.empty_cache()  # what an earlier step of this process has let go of
         return int(torch.cuda.mem_get_info(device)[0])
     import psutil
 
-    return int(psutil.virtual_memory().available)
+    return int(psutil.virtual_memory().available) // processes
 
 
 def out_of_memory(error: Exception, *, row_tokens: int, alone: bool, longest: int, memory: MemoryPlan) -> int:

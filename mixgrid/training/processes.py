@@ -54,6 +54,15 @@ def total(accelerator: "Accelerator", value: float) -> float:
     return float(summed)
 
 
+def least(accelerator: "Accelerator", value: int) -> int:
+    """The smallest `value` of all processes."""
+    if accelerator.num_processes == 1:
+        return value
+    smallest = torch.tensor(value, dtype=torch.int64, device=accelerator.device)
+    torch.distributed.all_reduce(smallest, op=torch.distributed.ReduceOp.MIN)
+    return int(smallest)
+
+
 def whole(tensor: torch.Tensor) -> torch.Tensor:
     """A sharded tensor put together, on every process; any other one as it is."""
     from torch.distributed.tensor import DTensor

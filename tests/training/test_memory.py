@@ -14,13 +14,12 @@ from mixgrid.runtime import DEFAULT, TrainingRuntime
 from mixgrid.tokens import MixedExamples
 from mixgrid.training.batches import Weighted, weigh
 from mixgrid.training.general_engine import GeneralEngine
-from mixgrid.training.loop import Prefetched
-from mixgrid.training.memory import bytes_a_token, fixed_bytes, plan_memory
+from mixgrid.training.loop import prefetched
+from mixgrid.training.memory import MemoryPlan, bytes_a_token, fixed_bytes, plan_memory
 from mixgrid.training.stage import train_stage
 
 RECIPE = Recipe(epochs=1, batch_size=4, peak_learning_rate=1e-2, warmup_ratio=0.0, schedule="constant")
 SHAPE = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 4}
-CPU = torch.device("cpu")
 
 
 def _model(**changes: Any) -> Any:
@@ -43,6 +42,12 @@ def _limited(model: Any, tokens: int) -> Any:
 
     model.model.register_forward_pre_hook(refuse, with_kwargs=True)
     return model
+
+
+def _plan(runtime: TrainingRuntime, *, available: int, fixed_rows: bool) -> MemoryPlan:
+    return plan_memory(
+        _model(), runtime=runtime, longest=30, shards=1, half=False, available=available, fixed_rows=fixed_rows
+    )
 
 
 def _engine(model: Any, **runtime: Any) -> GeneralEngine:
@@ -69,14 +74,22 @@ def test_bytes_kept_a_token_grow_with_the_layers_and_shrink_with_checkpointing()
 
 
 def test_plan_takes_a_fixed_row_on_a_cpu_and_says_what_it_expects() -> None:
-    plan = plan_memory(_model(), device=CPU, runtime=DEFAULT, longest=30, shards=1, half=False)
+    plan = _plan(DEFAULT, available=10**9, fixed_rows=True)
     assert (plan.row_tokens, plan.activation_checkpointing) == (512, False)
     assert plan.estimated_bytes == plan.fixed_bytes + 512 * plan.bytes_a_token < plan.available_bytes
 
 
+def test_plan_for_an_accelerator_fills_nine_tenths_of_it_before_it_computes_twice() -> None:
+    fixed, a_token = fixed_bytes(_model(), shards=1), bytes_a_token(_model(), half=False, checkpointing=False)
+    roomy, tight = ((fixed + tokens * a_token) / 0.9 + 1 for tokens in (100, 29))
+    assert (_plan(DEFAULT, available=int(roomy), fixed_rows=False)).row_tokens == 100
+    assert not _plan(DEFAULT, available=int(roomy), fixed_rows=False).activation_checkpointing
+    assert _plan(DEFAULT, available=int(tight), fixed_rows=False).activation_checkpointing  # the longest has 30 tokens
+
+
 def test_row_that_cannot_fit_is_refused_before_the_run_with_what_to_change() -> None:
     with pytest.raises(StepError, match=r"GiB.*were free; try .*max_length.*sharding: full.*adapter: lora") as raised:
-        plan_memory(_model(), device=CPU, runtime=TrainingRuntime(row_tokens=10**9), longest=30, shards=1, half=False)
+        _plan(TrainingRuntime(row_tokens=10**9), available=10**9, fixed_rows=True)
     assert "activation_checkpointing: true" not in str(raised.value)  # that was tried
 
 
@@ -137,7 +150,19 @@ def test_prefetched_batches_come_in_order_and_errors_where_they_belong() -> None
             raise OSError("the disk is gone")
         return _batch(step + 2)
 
-    source = Prefetched(batch_of, last=9)
-    assert [source(step)[0].length for step in range(1, 4)] == [3, 4, 5]
+    batches = prefetched(batch_of, range(1, 10))
+    assert [next(batches)[0].length for _ in range(3)] == [3, 4, 5]
     with pytest.raises(OSError, match="gone"):
-        source(4)
+        next(batches)
+
+
+def test_prefetched_batches_are_those_of_the_steps_and_no_more() -> None:
+    asked: list[int] = []
+
+    def batch_of(step: int) -> Sequence[Weighted]:
+        asked.append(step)
+        return _batch(step + 2)
+
+    assert [batch[0].length for batch in prefetched(batch_of, range(2, 5))] == [4, 5, 6]
+    assert asked == [2, 3, 4]
+    assert list(prefetched(batch_of, range(5, 5))) == []

@@ -9,7 +9,14 @@ import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from transformers import GPTNeoXConfig, GPTNeoXForCausalLM, LlamaConfig, LlamaForCausalLM
+from transformers import (
+    GPTNeoXConfig,
+    GPTNeoXForCausalLM,
+    GraniteConfig,
+    GraniteForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+)
 
 from mixgrid.tokens import Arrays
 from mixgrid.training.attention import use_segment_attention
@@ -135,6 +142,16 @@ def test_flattened_batch_cut_into_other_rows_has_the_same_loss_and_gradients(
     assert max(_distances(gradients, others)) <= 1e-10
 
 
+def test_long_examples_whose_queries_come_in_blocks_have_the_padded_loss_and_gradients() -> None:
+    random = np.random.default_rng(0)
+    batch = [(random.integers(0, VOCABULARY, n, dtype=np.int32), random.random(n) < 0.6) for n in (700, 640, 257, 30)]
+    model = _model("llama", torch.float64)
+    expected, gradients = _padded(model, batch, "sdpa")
+    loss, ours = _lean(model, batch, 2000)
+    assert float(loss) == pytest.approx(float(expected), rel=1e-10)
+    assert max(_distances(ours, gradients)) <= 1e-10
+
+
 @settings(max_examples=25, deadline=None)
 @given(batch=_batches(), row_tokens=st.integers(1, 250))
 def test_flatten_keeps_examples_whole_in_order_and_within_the_budget(batch: list[Arrays], row_tokens: int) -> None:
@@ -153,3 +170,15 @@ def test_flatten_of_fully_masked_examples_computes_nothing() -> None:
     first_only = np.arange(4) == 0
     batch = [(np.arange(4, dtype=np.int32), np.zeros(4, bool)), (np.arange(4, dtype=np.int32), first_only)]
     assert flatten(batch, max_row_tokens=100) == []
+
+
+def test_head_is_recognised_in_training_mode_with_dropout_and_scaled_logits_are_not() -> None:
+    shape = {"vocab_size": VOCABULARY, "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2}
+    shape |= {"num_attention_heads": 4, "num_key_value_heads": 2}
+    for model, plain in (
+        (LlamaForCausalLM(LlamaConfig(**shape, attention_dropout=0.5)), True),
+        (GraniteForCausalLM(GraniteConfig(**shape, logits_scaling=8.0)), False),
+    ):
+        use_segment_attention(model.train())
+        assert has_plain_head(model) is plain
+        assert model.training

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
-from mixgrid.errors import StepError
+from mixgrid.errors import DamagedArtifact, StepError
 from mixgrid.execute import WorkOrder, execute
 from mixgrid.plan import Plan
 from mixgrid.record import Record
@@ -109,6 +109,21 @@ def test_loss_that_explodes_in_several_processes_says_what_to_change(store: Stor
     changes = ("peak_learning_rate: 2.0e-3", "peak_learning_rate: 1.0e+30"), ("schedule: cosine", "schedule: constant")
     with pytest.raises(StepError, match="lower peak_learning_rate"):
         trained(store, plan_of, make, WAYS["two"], *changes)
+
+
+def test_damaged_input_of_several_processes_is_named_so_that_it_is_made_again(
+    tmp_path: Path, plan_of: PlanOf, make: Make
+) -> None:
+    plan, store = plan_of(runtime=WAYS["two"]), Store(str(tmp_path))
+    step = plan.chains[CELL][-1]
+    for parent in step.parents():
+        make(plan, parent, store)
+    mixture = next(parent for parent in step.parents() if parent.kind == "mix")
+    rows = next((tmp_path / mixture.folder).rglob("row.npy"))
+    rows.write_bytes(bytes(len(rows.read_bytes())))
+    with pytest.raises(DamagedArtifact) as raised:
+        execute(WorkOrder.of(step), store, lambda *_: None)
+    assert raised.value.folder == mixture.folder
 
 
 def test_training_processes_end_with_the_one_that_started_them(tmp_path: Path, plan_of: PlanOf, make: Make) -> None:
