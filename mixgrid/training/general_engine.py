@@ -139,7 +139,7 @@ class GeneralEngine:
         return state
 
     def _plan_memory(self, runtime: TrainingRuntime, longest: int) -> MemoryPlan:
-        """The same plan on every process, as they have to cut equally many rows: the one with the least room decides."""
+        """One plan for all processes, as they have to cut equally many rows: the one with the least room decides."""
         processes = self._accelerator.num_processes
         available = least(self._accelerator, available_bytes(self.device, processes=processes))
         return plan_memory(
