@@ -3,7 +3,7 @@
     out_TE, saved = attend(qkv_TC, segments, heads=4, keep_N=None)      C = 3 x heads x D, E = heads x D
     dqkv_TC = attend_backward(dout_TE, saved)
 
-Scores are materialised, for blocks of 256 queries and the keys up to their end: faster than torch's flash kernel on a
+Scores are materialised, for blocks of 64 queries and the keys up to their end: faster than torch's flash kernel on a
 CPU for segments up to about 256 tokens (twice as fast at 40), and half of what is masked is not computed beyond.
 """
 
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from mixgrid.training.segments import Group, Segments
 
-BLOCK = 256
+BLOCK = 64
 """Queries whose scores are materialised at once."""
 
 

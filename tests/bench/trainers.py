@@ -103,8 +103,10 @@ def _options() -> argparse.ArgumentParser:
     options.add_argument("--only", type=_names, default=list(CONTENDERS), help="such as mixgrid,trl")
     options.add_argument("--rounds", type=int, default=1, help="run all so often, keep each one's fastest")
     options.add_argument("--threads", type=int, default=1)
-    options.add_argument("--template", choices=("vicuna", "plain"), default="vicuna")
+    options.add_argument("--template", choices=("vicuna", "plain"), default="plain")
     options.add_argument("--max-length", type=int, default=2048)
+    same_allocator = "peers keep freed memory too, which mixgrid sets for its workers and a user of theirs does not"
+    options.add_argument("--same-allocator", action="store_true", help=same_allocator)
     options.add_argument("--json", type=Path)
     options.add_argument("--child", help=argparse.SUPPRESS)
     options.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
@@ -151,16 +153,18 @@ def _read(path: Path, form: str) -> Iterator[Conversation]:
 def _run_all(folder: Path, given: argparse.Namespace) -> dict[str, Timeline]:
     best: dict[str, Timeline] = {}
     for name in given.only * given.rounds:
-        timeline = _run(name, folder, steps=CONTENDERS[name].steps(given.steps), threads=given.threads)
+        timeline = _run(name, folder, steps=CONTENDERS[name].steps(given.steps), given=given)
         print(f"{name}: {timeline.tokens_per_second():,.0f} tokens/s", file=sys.stderr, flush=True)
         if name not in best or timeline.tokens_per_second() > best[name].tokens_per_second():
             best[name] = timeline
     return best
 
 
-def _run(name: str, folder: Path, *, steps: int, threads: int) -> Timeline:
-    """One contender in a process of its own, in the environment that mixgrid gives its workers."""
-    environment = os.environ | _KEEP_FREED_MEMORY | {
+def _run(name: str, folder: Path, *, steps: int, given: argparse.Namespace) -> Timeline:
+    """One contender in a process of its own; mixgrid in the environment that it gives its workers."""
+    threads = given.threads
+    allocator = _KEEP_FREED_MEMORY if name == "mixgrid" or given.same_allocator else {}
+    environment = os.environ | allocator | {
         "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "false",
         "MIXGRID_DEVICE": "cpu", "CUDA_VISIBLE_DEVICES": "", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error",
         "TQDM_DISABLE": "1", "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
