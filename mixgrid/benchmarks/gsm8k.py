@@ -19,6 +19,8 @@ from fractions import Fraction
 from itertools import chain
 
 from mixgrid.benchmarks import Benchmark
+from mixgrid.benchmarks import Verdict as Named
+from mixgrid.benchmarks.grading import one_by_one
 from mixgrid.errors import SourceError
 
 TOLERANCE = Fraction(1, 10_000)
@@ -125,8 +127,9 @@ def _same(value: Fraction | None, expected: Fraction) -> bool:
     return value is not None and abs(value - expected) < TOLERANCE
 
 
-def _grade_by_name(answer: str, reference: str) -> dict[str, bool]:
-    return asdict(grade(answer, reference))
+def _grade_by_name(answer: str, reference: str) -> Named:
+    number = extract_flexible(answer)
+    return asdict(grade(answer, reference)) | {"extracted": None if number is None else str(number)}
 
 
-BENCHMARK = Benchmark(name="gsm8k", data="gsm8k_test", grade=_grade_by_name, headline="strict")
+BENCHMARK = Benchmark(name="gsm8k", data="gsm8k_test", grade=one_by_one(_grade_by_name), headline="strict")

@@ -1,6 +1,6 @@
 """answer: a checkpoint's answers to a benchmark's prompts, or its losses on held-out responses.
 
-    answers.parquet   item, prompt, answer, finish_reason ("stop" or "length"), tokens
+    answers.parquet   item, turn (from 0), prompt, answer, finish_reason ("stop" or "length"), tokens
     losses.parquet    item, nats, tokens          (the benchmark `response_loss`)
     ledger            {"items": 200, "tokens": 5120, "truncated": 3}
 
@@ -14,7 +14,7 @@ from mixgrid.identity import Settings
 from mixgrid.step import Step
 from mixgrid.steps import Kind, Work
 
-VERSION = 1
+VERSION = 2
 
 
 class AnswerSettings(Settings):
@@ -65,6 +65,7 @@ def _generate(work: Work) -> dict[str, Any]:
     table = pd.DataFrame(
         {
             "item": asked,
+            "turn": 0,
             "prompt": prompts,
             "answer": [a.text for a in answers],
             "finish_reason": [a.finish_reason for a in answers],

@@ -1,0 +1,35 @@
+"""What graders work with, and the way from a grader of one answer to one of many.
+
+    BENCHMARK = Benchmark(name="lab.math", grade=one_by_one(lambda answer, reference: {"correct": ...}), ...)
+
+A grader that needs more than the two texts (a sandbox, a judge) takes the answers together and finds it in `Grading`.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from mixgrid.benchmarks import Answered, Grade, Verdict
+from mixgrid.progress import Progress, silent
+
+
+@dataclass(kw_only=True)
+class Grading:
+    """What a grader may use, and what it leaves to be told: `facts` go into the score's ledger."""
+
+    progress: Progress = silent
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def one_by_one(grade: Callable[[str, str], Verdict]) -> Grade:
+    """A grader of many answers from one of (answer, reference)."""
+
+    def grade_all(answers: Sequence[Answered], grading: Grading) -> list[Verdict]:
+        verdicts = []
+        for number, answered in enumerate(answers, start=1):
+            verdicts.append(grade(answered.text, answered.reference))
+            if number % 100 == 0:
+                grading.progress(number / len(answers), f"{number}/{len(answers)} answers graded")
+        return verdicts
+
+    return grade_all
