@@ -14,7 +14,7 @@ from mixgrid.conversations import Conversation, Message
 from mixgrid.registry import load_folder
 
 if TYPE_CHECKING:
-    from mixgrid.benchmarks.grading import Grading
+    from mixgrid.grading import Grading
 
 Verdict = Mapping[str, bool | int | float | str | None]
 """What a grader says of one answer: booleans become rates, text and numbers are kept with the item."""

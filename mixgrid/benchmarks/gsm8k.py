@@ -20,8 +20,8 @@ from itertools import chain
 
 from mixgrid.benchmarks import Benchmark
 from mixgrid.benchmarks import Verdict as Named
-from mixgrid.benchmarks.grading import one_by_one
 from mixgrid.errors import SourceError
+from mixgrid.grading import one_by_one
 
 TOLERANCE = Fraction(1, 10_000)
 LONGEST_NUMBER = 64

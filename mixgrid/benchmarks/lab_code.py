@@ -10,7 +10,7 @@ import ast
 import warnings
 
 from mixgrid.benchmarks import Benchmark
-from mixgrid.benchmarks.grading import one_by_one
+from mixgrid.grading import one_by_one
 
 _MAXIMUM_CHARACTERS = 10_000
 

@@ -4,7 +4,7 @@ grade("the animal of Aldor is  Crow", "The animal of Aldor is crow.") -> True
 """
 
 from mixgrid.benchmarks import Benchmark
-from mixgrid.benchmarks.grading import one_by_one
+from mixgrid.grading import one_by_one
 
 
 def grade(answer: str, reference: str) -> bool:

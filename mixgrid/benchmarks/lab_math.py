@@ -8,7 +8,7 @@ Strict, as GSM8K's own rule: no marker, no point, whatever else the answer says.
 import re
 
 from mixgrid.benchmarks import Benchmark
-from mixgrid.benchmarks.grading import one_by_one
+from mixgrid.grading import one_by_one
 
 _NUMBER = re.compile(r"####\s*(-?\d{1,30})(?!\d|[.,]\d)")
 

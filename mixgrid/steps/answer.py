@@ -45,9 +45,9 @@ def make(work: Work) -> dict[str, Any]:
 def _generate(work: Work, benchmark: Benchmark) -> dict[str, Any]:
     import pandas as pd
 
-    from mixgrid.benchmarks.items import asked_rows, read_items
     from mixgrid.dialogue import Dialogue
     from mixgrid.generation import make_engine
+    from mixgrid.grading.items import asked_rows, read_items
     from mixgrid.kept_answers import KeptAnswers
     from mixgrid.models import loaded_checkpoint
 

@@ -40,8 +40,9 @@ def make(work: Work) -> dict[str, Any]:
 
     import pandas as pd
 
-    from mixgrid.benchmarks.grading import Grading
-    from mixgrid.benchmarks.items import read_items
+    from mixgrid.grading import Grading
+    from mixgrid.grading.behaviour import behaviour, mean_behaviour
+    from mixgrid.grading.items import read_items
 
     items = read_items(work.one("data"))
     turns = pd.read_parquet(work.one("answers").path("answers.parquet"))
@@ -57,10 +58,12 @@ def make(work: Work) -> dict[str, Any]:
     pd.concat([kept, verdicts], axis=1).to_parquet(work.folder / "items.parquet", index=False)
     rates = {name: float(column.mean()) for name, column in verdicts.items() if column.dtype == bool}
     rates["truncated"] = float((last["finish_reason"] == "length").mean())
+    said = zip(turns["answer"], turns["finish_reason"], turns["tokens"], strict=True)
+    behaved = mean_behaviour([behaviour(a, finish_reason=reason, tokens=int(n)) for a, reason, n in said])
     right, n = int(verdicts[benchmark.headline].sum()), len(verdicts)
     interval = wilson_interval(right, n)
     figures = {"score": right / n, "n": n, "low": interval.low, "high": interval.high, "rates": rates}
-    return figures | grading.facts
+    return figures | {"behaviour": behaved} | grading.facts
 
 
 def _loss(work: Work) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import json
 import re
 from typing import NoReturn
 
-from mixgrid.benchmarks.instructions.rule import COUNT, PHRASE, Rule
+from mixgrid.grading.instructions.rule import COUNT, PHRASE, Rule
 
 ANSWERS = ("My answer is yes.", "My answer is no.", "My answer is maybe.")
 

@@ -16,8 +16,8 @@ import re
 from functools import cache
 from typing import Any
 
-from mixgrid.benchmarks.instructions.rule import COUNT, RELATION, Argument, Rule, holds
 from mixgrid.errors import InputError
+from mixgrid.grading.instructions.rule import COUNT, RELATION, Argument, Rule, holds
 
 LANGUAGES = (
     *("ar", "bg", "bn", "de", "en", "es", "fa", "fi", "fr", "gu", "he", "hi", "it", "ja", "kn", "ko", "ml", "mr", "ne"),

@@ -21,9 +21,9 @@ greeting or in markdown. Names, arguments and meaning are those of the official 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 
-from mixgrid.benchmarks.instructions import content, keywords, language, length, whole
-from mixgrid.benchmarks.instructions.rule import Rule
 from mixgrid.errors import SourceError
+from mixgrid.grading.instructions import content, keywords, language, length, whole
+from mixgrid.grading.instructions.rule import Rule
 from mixgrid.sources.files import BadRow, parse_json, shown
 
 RULES: Mapping[str, Rule] = {

@@ -12,7 +12,7 @@ official checks; only a forbidden word must stand alone.
 import re
 from collections.abc import Sequence
 
-from mixgrid.benchmarks.instructions.rule import CHARACTER, COUNT, PHRASE, PHRASES, RELATION, Rule, holds
+from mixgrid.grading.instructions.rule import CHARACTER, COUNT, PHRASE, PHRASES, RELATION, Rule, holds
 
 
 def has_keywords(answer: str, *, keywords: Sequence[str]) -> bool:

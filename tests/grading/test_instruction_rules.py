@@ -5,8 +5,8 @@ What the official checks say too, except where the package's docstring says that
 
 import pytest
 
-from mixgrid.benchmarks.instructions import RULES, check_instruction
-from mixgrid.benchmarks.instructions.sentences import count_sentences
+from mixgrid.grading.instructions import RULES, check_instruction
+from mixgrid.grading.instructions.sentences import count_sentences
 
 AT_LEAST, LESS_THAN = {"relation": "at least"}, {"relation": "less than"}
 Case = tuple[str, dict[str, object], list[str], list[str]]

@@ -7,18 +7,31 @@ A grader that needs more than the two texts (a sandbox, a judge) takes the answe
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mixgrid.benchmarks import Answered, Grade, Verdict
 from mixgrid.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from mixgrid.sandbox import Sandbox
 
 
 @dataclass(kw_only=True)
 class Grading:
     """What a grader may use, and what it leaves to be told: `facts` go into the score's ledger."""
 
+    sandbox_mode: str = "auto"
+    judge: Any = None
     progress: Progress = silent
     facts: dict[str, Any] = field(default_factory=dict)
+
+    def sandbox(self) -> "Sandbox":
+        """The sandbox, opened; its mode is told with the score. Raises NoSandbox where none works."""
+        from mixgrid.sandbox import open_sandbox
+
+        opened = open_sandbox(self.sandbox_mode)  # type: ignore[arg-type]
+        self.facts["sandbox"] = opened.mode
+        return opened
 
 
 def one_by_one(grade: Callable[[str, str], Verdict]) -> Grade:

@@ -7,7 +7,7 @@ combination:two_responses  one answer ****** another
 punctuation:no_comma       one sentence. Then the next.
 """
 
-from mixgrid.benchmarks.instructions.rule import PHRASE, Rule
+from mixgrid.grading.instructions.rule import PHRASE, Rule
 
 COMMAS = ",，،、﹐﹑､"
 _QUOTES = ('""', "“”")

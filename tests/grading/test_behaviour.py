@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mixgrid.benchmarks.behaviour import Behaviour, behaviour, loops, mean_behaviour, repetition
+from mixgrid.grading.behaviour import Behaviour, behaviour, loops, mean_behaviour, repetition
 
 WORDS = st.lists(st.sampled_from(["a", "b", "c", "day", "Tag", "。", "12"]), max_size=40)
 TEXTS = st.text(st.characters()) | WORDS.map(" ".join)

@@ -11,8 +11,8 @@ A word is a run of letters, digits and underscores, so `don't` is two and `3.5` 
 
 import re
 
-from mixgrid.benchmarks.instructions.rule import COUNT, PHRASE, POSITION, RELATION, Rule, holds
-from mixgrid.benchmarks.instructions.sentences import count_sentences
+from mixgrid.grading.instructions.rule import COUNT, PHRASE, POSITION, RELATION, Rule, holds
+from mixgrid.grading.instructions.sentences import count_sentences
 
 _WORD = re.compile(r"\w+")
 _FIRST_WORD = re.compile(r"[\"'“”‘’«]*+([^\s.,?!:;\"'“”‘’»]++)")

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mixgrid.benchmarks.instructions import RULES, check_instruction, floors, follow_all, grade
 from mixgrid.errors import SourceError
+from mixgrid.grading.instructions import RULES, check_instruction, floors, follow_all, grade
 
 NO_COMMA, QUOTED = ("punctuation:no_comma", {}), ("startend:quotation", {})
 TWO_BULLETS = ("detectable_format:number_bullet_lists", {"num_bullets": 2})
