@@ -9,6 +9,7 @@
     ├── StoreError            the store cannot be read or written
     │   └── DamagedArtifact   a file is not what its record says; it is made again, never used
     └── StepError             a step failed; the rest of the grid goes on
+        └── NoSandbox         generated programs cannot be checked on this machine
 
 A message says what was wrong, the value, what is allowed and what to do.
 """
@@ -56,3 +57,7 @@ class DamagedArtifact(StoreError):
 
 class StepError(MixgridError):
     """A step failed; what depends on it cannot run, the rest of the grid goes on."""
+
+
+class NoSandbox(StepError):
+    """No sandbox works on this machine, so that no generated program is run; the benchmark has no score."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mixgrid.record import Record
+from mixgrid.untrusted import csv_cell
 
 if TYPE_CHECKING:
     from mixgrid.steps.aggregate import AggregateSettings
@@ -48,10 +49,12 @@ def _rows(names: "AggregateSettings", scores: Sequence[Record | None]) -> list[R
 
 
 def write_table(rows: Sequence[Row], *, format: str, path: Path) -> None:
-    """Write `rows` as csv or parquet. Lists are JSON text."""
+    """Write `rows` as csv or parquet. Lists are JSON text; in csv, text is made safe for spreadsheets (`csv_cell`)."""
     import pandas as pd
 
     flat = [{k: json.dumps(v) if isinstance(v, list) else v for k, v in row.items()} for row in rows]
+    if format == "csv":
+        flat = [{k: csv_cell(v) if isinstance(v, str) else v for k, v in row.items()} for row in flat]
     table = pd.DataFrame(flat, columns=list(rows[0]) if rows else COLUMNS).astype({"seed": "Int64", "n": "int64"})
     if format == "csv":
         table.to_csv(path, index=False)

@@ -23,9 +23,10 @@ import mixgrid.sources
 import mixgrid.steps
 import mixgrid.strategies
 import tasks
-from mixgrid.benchmarks import Benchmark, load_benchmarks
-from mixgrid.conversations import Conversation
+from mixgrid.benchmarks import Answered, Benchmark, load_benchmarks
+from mixgrid.conversations import Conversation, exchange
 from mixgrid.experiments import Axes, load_experiments
+from mixgrid.grading import Grading
 from mixgrid.identity import Runtime, Settings
 from mixgrid.sources import GeneratedSource, PublishedSource, load_sources
 from mixgrid.sources.forms import FORMS
@@ -108,8 +109,7 @@ def test_flow_file_that_prefect_may_load_by_its_bare_name_is_named_like_no_other
     ],
 )  # fmt: skip
 def test_folder_of_things_has_one_a_file_each_with_a_name_of_its_own(package: ModuleType, attribute: str) -> None:
-    machinery = {"files", "forms", "benchmark_forms", "reading", "grade", "grade_humaneval", "items", "turns"}
-    machinery |= {"code_blocks", "programs", "math_answers"}
+    machinery = {"files", "forms", "reading", "grade"}
     modules = [m.name for m in pkgutil.iter_modules(package.__path__) if m.name not in machinery]
     things = [getattr(importlib.import_module(f"{package.__name__}.{name}"), attribute) for name in modules]
     names = [thing.name for thing in things]
@@ -204,6 +204,7 @@ def reference_of(benchmark: Benchmark) -> str:
 def test_benchmark_grades_its_reference_right_and_silence_wrong(name: str) -> None:
     benchmark: Benchmark = load_benchmarks()[name]
     assert benchmark.grade is not None
-    reference = reference_of(benchmark)
-    assert benchmark.grade(reference, reference)[benchmark.headline] is True
-    assert benchmark.grade("", reference)[benchmark.headline] is False
+    item = exchange("?", reference_of(benchmark))
+    right, silent = Answered(item=item, turns=(item.response,)), Answered(item=item, turns=("",))
+    verdicts = benchmark.grade([right, silent], Grading())
+    assert [verdict[benchmark.headline] for verdict in verdicts] == [True, False]

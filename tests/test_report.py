@@ -157,6 +157,12 @@ def test_report_hostile_text_stays_text() -> None:
     assert [ET.fromstring(svg) for svg in re.findall("<svg.*?</svg>", html)]
 
 
+def test_report_long_text_is_cut_and_says_so() -> None:
+    html = render([row()], notes=["&" * 1_000_000], ledger=[{"answer": "x" * 1_000_000}])
+    assert len(html) < 200_000
+    assert html.count("[cut here: 990,000 more characters]") == 2
+
+
 def test_report_fetches_nothing() -> None:
     html = render(curve("single", "rq1", {"1": 0.8, "1/4": 0.5}))
     assert set(re.findall(r"https?:[^\"' ]*", html)) == {"http://www.w3.org/2000/svg"}

@@ -19,8 +19,13 @@ from fractions import Fraction
 from itertools import chain
 
 from mixgrid.benchmarks import Benchmark
+<<<<<<< HEAD
 from mixgrid.benchmarks.turns import own_turn
+=======
+from mixgrid.benchmarks import Verdict as Named
+>>>>>>> main
 from mixgrid.errors import SourceError
+from mixgrid.grading import one_by_one
 
 TOLERANCE = Fraction(1, 10_000)
 LONGEST_NUMBER = 64
@@ -123,8 +128,9 @@ def _same(value: Fraction | None, expected: Fraction) -> bool:
     return value is not None and abs(value - expected) < TOLERANCE
 
 
-def _grade_by_name(answer: str, reference: str) -> dict[str, bool]:
-    return asdict(grade(answer, reference))
+def _grade_by_name(answer: str, reference: str) -> Named:
+    number = extract_flexible(answer)
+    return asdict(grade(answer, reference)) | {"extracted": None if number is None else str(number)}
 
 
-BENCHMARK = Benchmark(name="gsm8k", data="gsm8k_test", grade=_grade_by_name, headline="strict")
+BENCHMARK = Benchmark(name="gsm8k", data="gsm8k_test", grade=one_by_one(_grade_by_name), headline="strict")

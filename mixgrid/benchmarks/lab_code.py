@@ -10,6 +10,7 @@ import ast
 import warnings
 
 from mixgrid.benchmarks import Benchmark
+from mixgrid.grading import one_by_one
 
 _MAXIMUM_CHARACTERS = 10_000
 
@@ -63,6 +64,6 @@ class _Renamer(ast.NodeTransformer):
 BENCHMARK = Benchmark(
     name="lab.code",
     data="lab.code",
-    grade=lambda answer, reference: {"correct": grade(answer, reference)},
+    grade=one_by_one(lambda answer, reference: {"correct": grade(answer, reference)}),
     max_new_tokens=40,
 )

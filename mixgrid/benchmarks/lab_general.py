@@ -4,6 +4,7 @@ grade("the animal of Aldor is  Crow", "The animal of Aldor is crow.") -> True
 """
 
 from mixgrid.benchmarks import Benchmark
+from mixgrid.grading import one_by_one
 
 
 def grade(answer: str, reference: str) -> bool:
@@ -18,6 +19,6 @@ def _plain(text: str) -> str:
 BENCHMARK = Benchmark(
     name="lab.general",
     data="lab.general",
-    grade=lambda answer, reference: {"correct": grade(answer, reference)},
+    grade=one_by_one(lambda answer, reference: {"correct": grade(answer, reference)}),
     max_new_tokens=24,
 )

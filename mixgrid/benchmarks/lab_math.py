@@ -8,6 +8,7 @@ Strict, as GSM8K's own rule: no marker, no point, whatever else the answer says.
 import re
 
 from mixgrid.benchmarks import Benchmark
+from mixgrid.grading import one_by_one
 
 _NUMBER = re.compile(r"####\s*(-?\d{1,30})(?!\d|[.,]\d)")
 
@@ -27,6 +28,6 @@ def _final_number(text: str) -> int | None:
 BENCHMARK = Benchmark(
     name="lab.math",
     data="lab.math",
-    grade=lambda answer, reference: {"correct": grade(answer, reference)},
+    grade=one_by_one(lambda answer, reference: {"correct": grade(answer, reference)}),
     max_new_tokens=40,
 )

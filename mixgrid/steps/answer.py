@@ -1,6 +1,6 @@
 """answer: a checkpoint's answers to a benchmark's prompts, or its losses on held-out responses.
 
-    answers.parquet   item, prompt, answer, finish_reason ("stop" or "length"), tokens
+    answers.parquet   item, turn (from 0), prompt, answer, finish_reason ("stop" or "length"), tokens
     losses.parquet    item, nats, tokens          (the benchmark `response_loss`)
     ledger            {"items": 200, "tokens": 5120, "truncated": 3}
 
@@ -14,7 +14,7 @@ from mixgrid.identity import Settings
 from mixgrid.step import Step
 from mixgrid.steps import Kind, Work
 
-VERSION = 1
+VERSION = 2
 
 
 class AnswerSettings(Settings):
@@ -25,6 +25,7 @@ class AnswerSettings(Settings):
     items: int | None = None
     max_new_tokens: int | None = None
     batch_size: int = 128
+    engine: str = "transformers"
 
 
 def answer(settings: AnswerSettings, *, checkpoint: Step, data: Step) -> Step:
@@ -38,42 +39,54 @@ def answer(settings: AnswerSettings, *, checkpoint: Step, data: Step) -> Step:
 def make(work: Work) -> dict[str, Any]:
     """Generate or measure."""
     benchmark: Benchmark = load_benchmarks()[work.settings.benchmark]
-    return _generate(work) if benchmark.generates else _measure(work)
+    return _generate(work, benchmark) if benchmark.generates else _measure(work)
 
 
-def _generate(work: Work) -> dict[str, Any]:
+def _generate(work: Work, benchmark: Benchmark) -> dict[str, Any]:
     import pandas as pd
 
-    from mixgrid.benchmarks.items import asked_rows, read_items
-    from mixgrid.generation import generate
+    from mixgrid.dialogue import Dialogue
+    from mixgrid.generation import make_engine
+    from mixgrid.grading.items import asked_rows, read_items
+    from mixgrid.kept_answers import KeptAnswers
     from mixgrid.models import loaded_checkpoint
-    from mixgrid.templates import prompt_text
 
+    order, store = work.origin()
+    settings: AnswerSettings = work.settings
     model, tokenizer = loaded_checkpoint(work.one("checkpoint"))
     items = read_items(work.one("data"))
-    asked = asked_rows(len(items), work.settings.items)
-    prompts = [prompt_text(items[i].messages[:-1], tokenizer=tokenizer, template=work.settings.template) for i in asked]
-    answers = generate(
-        model,
-        tokenizer,
-        prompts,
-        add_special_tokens=work.settings.template != "chat",
-        max_new_tokens=work.settings.max_new_tokens,
-        batch_size=work.settings.batch_size,
-        progress=work.progress,
+    asked = {i: benchmark.ask(items[i]) for i in asked_rows(len(items), settings.items)}
+    kept = KeptAnswers(store, answering=order.key)
+    bare = all(a.bare for a in asked.values())
+    engine = make_engine(
+        settings.engine,
+        model=model,
+        tokenizer=tokenizer,
+        batch_size=settings.batch_size,
+        add_special_tokens=bare or settings.template != "chat",
     )
-    table = pd.DataFrame(
-        {
-            "item": asked,
-            "prompt": prompts,
-            "answer": [a.text for a in answers],
-            "finish_reason": [a.finish_reason for a in answers],
-            "tokens": [a.tokens for a in answers],
-        }
-    )
+    dialogue = Dialogue(asked, kept, tokenizer=tokenizer, template=settings.template)
+    for turn in range(dialogue.turns):
+        dialogue.answer_turn(turn, engine, max_new_tokens=settings.max_new_tokens or 1, progress=work.progress)
+    table = pd.DataFrame(dialogue.rows())
     table.to_parquet(work.folder / "answers.parquet", index=False)
     truncated = int((table["finish_reason"] == "length").sum())
-    return {"items": len(table), "tokens": int(table["tokens"].sum()), "truncated": truncated}
+    return {
+        "items": len(asked),
+        "tokens": int(table["tokens"].sum()),
+        "truncated": truncated,
+        "kept": dialogue.kept_before,
+        "dtype": str(model.dtype).removeprefix("torch."),
+    }
+
+
+def finished(work: Work) -> None:
+    """The answers are an artifact now."""
+    from mixgrid.kept_answers import KeptAnswers
+
+    if load_benchmarks()[work.settings.benchmark].generates:
+        order, store = work.origin()
+        KeptAnswers(store, answering=order.key).clear()
 
 
 def _measure(work: Work) -> dict[str, Any]:
@@ -91,4 +104,4 @@ def _measure(work: Work) -> dict[str, Any]:
     return {"items": len(table), "tokens": int(table["tokens"].sum())}
 
 
-KIND = Kind(name="answer", version=VERSION, settings=AnswerSettings, make=make)
+KIND = Kind(name="answer", version=VERSION, settings=AnswerSettings, make=make, finished=finished)

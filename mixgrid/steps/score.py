@@ -1,20 +1,20 @@
 """score: every verdict on kept answers, and the score with n and interval.
 
-    verdicts.parquet   item, then one boolean column a verdict the grader gives ("strict", "flexible", ...)
-    ledger             {"score": 0.42, "n": 200, "low": 0.35, "high": 0.49, "rates": {"strict": 0.42, ...}}
+    items.parquet   item, prompt, answer, tokens, finish_reason, then what the grader says ("strict", "extracted", ...)
+    ledger          {"score": 0.42, "n": 200, "low": 0.35, "high": 0.49, "rates": {"strict": 0.42, ...}}
 
 Needs no model: a changed grader grades the kept answers again and no GPU is asked.
 """
 
 from typing import Any
 
-from mixgrid.benchmarks import Benchmark, load_benchmarks
+from mixgrid.benchmarks import Answered, Benchmark, load_benchmarks
 from mixgrid.identity import Settings
 from mixgrid.statistics import ratio_interval, wilson_interval
 from mixgrid.step import Step
 from mixgrid.steps import Kind, Work
 
-VERSION = 1
+VERSION = 2
 
 
 class ScoreSettings(Settings):
@@ -40,21 +40,30 @@ def make(work: Work) -> dict[str, Any]:
 
     import pandas as pd
 
-    from mixgrid.benchmarks.items import read_items
+    from mixgrid.grading import Grading
+    from mixgrid.grading.behaviour import behaviour, mean_behaviour
+    from mixgrid.grading.items import read_items
 
     items = read_items(work.one("data"))
-    answers = pd.read_parquet(work.one("answers").path("answers.parquet"))
-    verdicts = [
-        dict(benchmark.grade(text, items[item].response))
-        for item, text in zip(answers["item"], answers["answer"], strict=True)
+    turns = pd.read_parquet(work.one("answers").path("answers.parquet"))
+    last = turns.groupby("item", sort=False).last().reset_index()
+    texts = turns.groupby("item", sort=False)["answer"].agg(tuple)
+    answered = [
+        Answered(item=items[item], turns=texts[item], finish_reason=reason)
+        for item, reason in zip(last["item"], last["finish_reason"], strict=True)
     ]
-    table = pd.DataFrame(verdicts).assign(truncated=answers["finish_reason"] == "length")
-    table.insert(0, "item", answers["item"])
-    table.to_parquet(work.folder / "verdicts.parquet", index=False)
-    right, n = int(table[benchmark.headline].sum()), len(table)
+    grading = Grading(progress=work.progress)
+    verdicts = pd.DataFrame([dict(verdict) for verdict in benchmark.grade(answered, grading)])
+    kept = last[["item", "prompt", "answer", "tokens", "finish_reason"]]
+    pd.concat([kept, verdicts], axis=1).to_parquet(work.folder / "items.parquet", index=False)
+    rates = {name: float(column.mean()) for name, column in verdicts.items() if column.dtype == bool}
+    rates["truncated"] = float((last["finish_reason"] == "length").mean())
+    said = zip(turns["answer"], turns["finish_reason"], turns["tokens"], strict=True)
+    behaved = mean_behaviour([behaviour(a, finish_reason=reason, tokens=int(n)) for a, reason, n in said])
+    right, n = int(verdicts[benchmark.headline].sum()), len(verdicts)
     interval = wilson_interval(right, n)
-    rates = {name: float(table[name].mean()) for name in table.columns[1:]}
-    return {"score": right / n, "n": n, "low": interval.low, "high": interval.high, "rates": rates}
+    figures = {"score": right / n, "n": n, "low": interval.low, "high": interval.high, "rates": rates}
+    return figures | {"behaviour": behaved} | grading.facts
 
 
 def _loss(work: Work) -> dict[str, Any]:
@@ -62,7 +71,7 @@ def _loss(work: Work) -> dict[str, Any]:
 
     losses = pd.read_parquet(work.one("answers").path("losses.parquet"))
     losses = losses[losses["tokens"] > 0]
-    losses.to_parquet(work.folder / "verdicts.parquet", index=False)
+    losses.to_parquet(work.folder / "items.parquet", index=False)
     value, interval = ratio_interval(losses["nats"].tolist(), losses["tokens"].tolist())
     return {"score": value, "n": len(losses), "low": interval.low, "high": interval.high}
 

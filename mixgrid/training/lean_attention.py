@@ -3,7 +3,7 @@
     out_TE, saved = attend(qkv_TC, segments, heads=4, keep_N=None)      C = 3 x heads x D, E = heads x D
     dqkv_TC = attend_backward(dout_TE, saved)
 
-Scores are materialised, for blocks of 64 queries and the keys up to their end: faster than torch's flash kernel on a
+Scores are materialised, for blocks of 96 queries and the keys up to their end: faster than torch's flash kernel on a
 CPU for segments up to about 256 tokens (twice as fast at 40), and half of what is masked is not computed beyond.
 """
 
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from mixgrid.training.segments import Group, Segments
 
-BLOCK = 64
+BLOCK = 96
 """Queries whose scores are materialised at once."""
 
 
@@ -40,16 +40,16 @@ def attend(qkv_TC: Tensor, segments: Segments, *, heads: int, keep_N: Tensor | N
     for group in segments.groups:
         block = _by_head(_places(qkv_PC, group), group, heads=3 * heads).view(3, -1, group.width, size)
         query, key, value = block
-        out, kept = [], []
+        out = _by_head(_places(out_PE, group), group, heads=heads)
+        kept = []
         for first, last in _query_blocks(group.width):
-            may_look = _causal(group.width, qkv_TC.dtype)[first:last, :last]
-            queries, keys = query[:, first:last], key[:, :last]
-            probabilities_BQL = torch.softmax(
-                torch.baddbmm(may_look, queries, keys.transpose(1, 2), alpha=size**-0.5), -1
-            )
-            out.append(torch.bmm(probabilities_BQL, value[:, :last]))
+            scores_BQL = query.new_empty(len(query), last - first, last)
+            scores_BQL.baddbmm_(query[:, first:last], key[:, :last].transpose(1, 2), beta=0, alpha=size**-0.5)
+            scores_BQL[:, :, first:].add_(_causal(last - first, scores_BQL.dtype))
+            probabilities_BQL = torch.softmax(scores_BQL, -1)
+            out[:, first:last].baddbmm_(probabilities_BQL, value[:, :last], beta=0)
             kept.append(probabilities_BQL)
-        _by_place(_places(out_PE, group), group, out[0] if len(out) == 1 else torch.cat(out, dim=1))
+        _by_place(_places(out_PE, group), group, out)
         blocks.append(block)
         probabilities.append(kept)
     if segments.dense:
@@ -70,11 +70,12 @@ def attend_backward(dout_TE: Tensor, saved: Saved) -> Tensor:
     dqkv_PC = dout_TE.new_empty(saved.num_places, 3 * heads * size)
     for group, block, kept in zip(saved.segments.groups, saved.blocks, saved.probabilities, strict=True):
         query, key, value = block
-        dout_BLD = _by_head(_places(dout_PE, group), group, heads=heads).view(-1, group.width, size)
-        dblock = torch.empty_like(block)
+        dout_BLD = _by_head(_places(dout_PE, group), group, heads=heads)
+        dblock = _by_head(_places(dqkv_PC, group), group, heads=3 * heads)
+        dqueries, dkeys, dvalues = dblock.view(3, -1, group.width, size)
         # from the end: the last queries look at all keys, and so are the first to write every gradient
         for (first, last), probabilities in reversed(list(zip(_query_blocks(group.width), kept, strict=True))):
-            dquery, dkey, dvalue = dblock[0][:, first:last], dblock[1][:, :last], dblock[2][:, :last]
+            dquery, dkey, dvalue = dqueries[:, first:last], dkeys[:, :last], dvalues[:, :last]
             dout, so_far = dout_BLD[:, first:last], 0 if last == group.width else 1
             dvalue.baddbmm_(probabilities.transpose(1, 2), dout, beta=so_far)
             dprobabilities = torch.bmm(dout, value[:, :last].transpose(1, 2))
@@ -90,15 +91,19 @@ def _places(rows_PC: Tensor, group: Group) -> Tensor:
 
 
 def _by_head(rows: Tensor, group: Group, *, heads: int) -> Tensor:
-    """heads x S x L x D, contiguous: a copy."""
-    return rows.view(group.segments, group.width, heads, -1).permute(2, 0, 1, 3).contiguous()
+    """heads*S x L x D: a view of a single segment, which products read and write in place, else a copy."""
+    if group.segments == 1:
+        return rows.view(group.width, heads, -1).transpose(0, 1)
+    by_head = rows.view(group.segments, group.width, heads, -1).permute(2, 0, 1, 3)
+    return by_head.reshape(heads * group.segments, group.width, -1)
 
 
 def _by_place(rows: Tensor, group: Group, by_head: Tensor) -> None:
-    """Write what `_by_head` would read."""
-    size = by_head.shape[-1]
-    by_head = by_head.view(-1, group.segments, group.width, size)
-    rows.view(group.segments, group.width, -1, size).copy_(by_head.permute(1, 2, 0, 3))
+    """Write what `_by_head` would read, unless it was a view."""
+    if group.segments > 1:
+        size = by_head.shape[-1]
+        by_head = by_head.view(-1, group.segments, group.width, size)
+        rows.view(group.segments, group.width, -1, size).copy_(by_head.permute(1, 2, 0, 3))
 
 
 def _query_blocks(width: int) -> list[tuple[int, int]]:

@@ -26,19 +26,29 @@ at 512 tokens an example, 1.11 times at 1,024, as many at 1,500 and 0.95 times a
 
 def fits(model: Any) -> str | None:
     """None if the model is one that this file computes, else the first reason why not."""
+    if (reason := not_plain(model)) is not None:
+        return reason
+    config = model.config
+    reasons = {
+        "it has grouped-query attention": config.num_key_value_heads != config.num_attention_heads,
+        "it has dropout": config.attention_dropout > 0,
+        "some weights are frozen": not all(p.requires_grad for p in model.parameters()),
+    }
+    return next((reason for reason, holds in reasons.items() if holds), None)
+
+
+def not_plain(model: Any) -> str | None:
+    """None for a plain LLaMA in fp32 on a CPU, else the first thing that it has or is instead."""
     from transformers import LlamaForCausalLM
 
     config = model.config
     if type(model) is not LlamaForCausalLM:
         return f"it is a {type(model).__name__}"
     reasons = {
-        "it has grouped-query attention": config.num_key_value_heads != config.num_attention_heads,
         "its heads have an odd size": (config.head_dim or 0) % 2 == 1,
         "its layers have biases": config.attention_bias or config.mlp_bias,
         f"its activation is {config.hidden_act}": config.hidden_act != "silu",
         "its rotary embedding is scaled": config.rope_parameters["rope_type"] != "default",
-        "it has dropout": config.attention_dropout > 0,
-        "some weights are frozen": not all(p.requires_grad for p in model.parameters()),
         "its weights are not all fp32": {p.dtype for p in model.parameters()} not in ({torch.float32}, {torch.float64}),
         "it is not on a CPU": any(p.device.type != "cpu" for p in model.parameters()),
     }

@@ -1,0 +1,48 @@
+"""What graders work with, and the way from a grader of one answer to one of many.
+
+    BENCHMARK = Benchmark(name="lab.math", grade=one_by_one(lambda answer, reference: {"correct": ...}), ...)
+
+A grader that needs more than the two texts (a sandbox, a judge) takes the answers together and finds it in `Grading`.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from mixgrid.benchmarks import Answered, Grade, Verdict
+from mixgrid.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from mixgrid.sandbox import Sandbox
+
+
+@dataclass(kw_only=True)
+class Grading:
+    """What a grader may use, and what it leaves to be told: `facts` go into the score's ledger."""
+
+    sandbox_mode: str = "auto"
+    judge: Any = None
+    progress: Progress = silent
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def sandbox(self) -> "Sandbox":
+        """The sandbox, opened; its mode is told with the score. Raises NoSandbox where none works."""
+        from mixgrid.sandbox import open_sandbox
+
+        opened = open_sandbox(self.sandbox_mode)  # type: ignore[arg-type]
+        self.facts["sandbox"] = opened.mode
+        return opened
+
+
+def one_by_one(grade: Callable[[str, str], Verdict]) -> Grade:
+    """A grader of many answers from one of (answer, reference)."""
+
+    def grade_all(answers: Sequence[Answered], grading: Grading) -> list[Verdict]:
+        verdicts = []
+        for number, answered in enumerate(answers, start=1):
+            verdicts.append(grade(answered.text, answered.reference))
+            if number % 100 == 0:
+                grading.progress(number / len(answers), f"{number}/{len(answers)} answers graded")
+        return verdicts
+
+    return grade_all
