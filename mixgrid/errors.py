@@ -4,7 +4,8 @@
     ├── InputError            the user's input is wrong: the command ends with status 2
     │   ├── StudyError        a study file or a command-line choice
     │   ├── SourceError       a dataset that cannot be read or is not what was declared
-    │   └── AnswersError      a row of answers given to `mixgrid grade`
+    │   ├── AnswersError      answers made elsewhere, given to `mixgrid grade` or to a judge
+    │   └── JudgeError        no judge can be asked: no key, a wrong one, no such model, no money left
     ├── IdentityError         a value without a stable form was about to enter a key
     ├── StoreError            the store cannot be read or written
     │   └── DamagedArtifact   a file is not what its record says; it is made again, never used
@@ -32,7 +33,11 @@ class SourceError(InputError):
 
 
 class AnswersError(InputError):
-    """A row of answers given to `mixgrid grade` cannot be graded."""
+    """Answers that were made elsewhere cannot be graded or judged."""
+
+
+class JudgeError(InputError):
+    """No judge can be asked: the key, the model, the address or the account is at fault, not an answer."""
 
 
 class IdentityError(MixgridError):

@@ -1,0 +1,141 @@
+"""Replies that were paid for, one file a request, in a folder or any fsspec URL.
+
+    judge-cache/3f/3fa9...c1.json    {"request": {...}, "reply": {"text": "... Rating: [[7]]", "tokens": ...}}
+
+The name is the SHA-256 of the whole request: model, messages, temperature, token limit and the number of the repeat.
+The endpoint's address is no part of it: a judge is its model, not the port it is served on. So one name, one model.
+
+In a folder, `<name>.part` is both the claim on a request and the file under construction: locked by who asks, renamed
+when the reply is on the disk. A killed process leaves it unlocked, and other processes wait for the reply instead of
+paying for it again. Elsewhere an object is written whole, and two processes may ask the same at the same time.
+"""
+
+import asyncio
+import fcntl
+import hashlib
+import os
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import IO
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mixgrid.errors import StoreError
+from mixgrid.identity import canonical_json
+from mixgrid.judge.budget import Tokens
+from mixgrid.store import Store
+
+_POLL_S = 0.05
+
+
+class Request(BaseModel):
+    """All that a reply depends on."""
+
+    model_config = ConfigDict(frozen=True)
+
+    model: str
+    messages: tuple[dict[str, str], ...]
+    temperature: float | None
+    max_tokens: int
+    repeat: int = 0
+
+    @property
+    def key(self) -> str:
+        """SHA-256 in hexadecimal."""
+        return hashlib.sha256(canonical_json(self.model_dump()).encode()).hexdigest()
+
+
+class Reply(BaseModel):
+    """What a judge said; `answered_at` is in seconds since 1970, and `tokens` is None where the endpoint tells none."""
+
+    model_config = ConfigDict(frozen=True)
+
+    text: str = Field(min_length=1)
+    finish_reason: str | None
+    tokens: Tokens | None
+    answered_at: float
+
+
+class _Entry(BaseModel):
+    request: Request
+    reply: Reply
+
+
+Keep = Callable[[Reply], None]
+"""Puts a reply on the disk; it may be used once this returns."""
+
+
+class Cache:
+    """Requests and their replies. A file that is damaged, or of another request, counts as none."""
+
+    def __init__(self, url: str) -> None:
+        self._store = Store(url)
+        self._here = defaultdict[str, asyncio.Lock](asyncio.Lock)
+
+    def find(self, request: Request) -> Reply | None:
+        """The reply kept for this request. Raises StoreError when the cache cannot be read."""
+        data = self._store.read_bytes(_path(request.key))
+        try:
+            entry = _Entry.model_validate_json(data) if data is not None else None
+        except ValidationError:
+            return None
+        return entry.reply if entry is not None and entry.request == request else None
+
+    @asynccontextmanager
+    async def claim(self, request: Request) -> AsyncIterator[Keep]:
+        """While inside nobody else asks this request; look it up again first. Raises StoreError."""
+        key = request.key
+        async with self._here[key]:
+            if not self._store.is_local:
+                yield lambda reply: self._store.write_atomically(_path(key), _bytes(request, reply))
+                return
+            final = Path(self._store.root) / _path(key)
+            part = final.with_suffix(".part")
+            file = await self._lock(part)
+            try:
+                yield lambda reply: self._keep(file, part, final, _bytes(request, reply))
+            finally:
+                if not file.closed:
+                    part.unlink(missing_ok=True)
+                    file.close()
+
+    async def _lock(self, part: Path) -> IO[bytes]:
+        while True:
+            try:
+                part.parent.mkdir(parents=True, exist_ok=True)
+                file = part.open("ab")
+            except OSError as error:
+                raise StoreError(f"judge cache {self._store.url}: cannot write {part.name}: {error}") from error
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if part.exists() and os.fstat(file.fileno()).st_ino == part.stat().st_ino:
+                    return file
+            except (BlockingIOError, FileNotFoundError):
+                await asyncio.sleep(_POLL_S)
+            file.close()  # held by another process, or renamed or removed by it meanwhile
+
+    def _keep(self, file: IO[bytes], part: Path, final: Path, data: bytes) -> None:
+        try:
+            file.truncate(0)
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+            part.replace(final)
+            file.close()
+            folder = os.open(final.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+        except OSError as error:
+            raise StoreError(f"judge cache {self._store.url}: cannot write {final.name}: {error}") from error
+
+
+def _path(key: str) -> str:
+    return f"{key[:2]}/{key}.json"
+
+
+def _bytes(request: Request, reply: Reply) -> bytes:
+    return _Entry(request=request, reply=reply).model_dump_json().encode()
