@@ -19,13 +19,10 @@ from fractions import Fraction
 from itertools import chain
 
 from mixgrid.benchmarks import Benchmark
-<<<<<<< HEAD
-from mixgrid.benchmarks.turns import own_turn
-=======
 from mixgrid.benchmarks import Verdict as Named
->>>>>>> main
 from mixgrid.errors import SourceError
 from mixgrid.grading import one_by_one
+from mixgrid.grading.turns import own_turn
 
 TOLERANCE = Fraction(1, 10_000)
 LONGEST_NUMBER = 64

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mixgrid.benchmarks.programs import program_of
+from mixgrid.grading.programs import program_of
 
 Row = dict[str, str]
 

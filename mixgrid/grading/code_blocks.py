@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from textwrap import dedent
 
-from mixgrid.benchmarks.turns import own_turn
+from mixgrid.grading.turns import own_turn
 
 MAX_CHARACTERS = 20_000  # an answer is read to here; 4,096 tokens are about 16,000
 PARSED_CHARACTERS = 300_000  # at worst about a second; a plain answer of 2,000 needs at most a tenth

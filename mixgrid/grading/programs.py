@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Sequence
 from textwrap import dedent, indent
 
-from mixgrid.benchmarks.code_blocks import UNREADABLE, Blocks, Reader, Statement, blocks_of, statement_of
+from mixgrid.grading.code_blocks import UNREADABLE, Blocks, Reader, Statement, blocks_of, statement_of
 
 _MARGIN = "    "
 _STARTS = 40  # lines of prose before a body that are tried as its first line
