@@ -35,7 +35,7 @@ def program_of(answer: str, *, prompt: str, entry_point: str) -> str:
             found = []
         if not found:
             return prompt + blocks.unfenced
-        return _assemble(found, _preamble(prompt, entry_point))
+        return _assemble(found, preamble_of(prompt, entry_point))
 
 
 def _find(blocks: Blocks, prompt: str, name: str, reader: Reader) -> list[Statement]:
@@ -126,7 +126,7 @@ def _names(node: ast.stmt) -> set[str]:
     return {node.name} if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) else set()
 
 
-def _preamble(prompt: str, name: str) -> str:
+def preamble_of(prompt: str, name: str) -> str:
     """What stands in the prompt before the entry point, and the imports inside it."""
     opening = re.search(rf"^(?:@.*\n)*(?:async +)?def +{re.escape(name)}\b", prompt, re.MULTILINE)
     before, own = (prompt[: opening.start()], prompt[opening.start() :]) if opening else ("", "")
