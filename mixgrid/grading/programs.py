@@ -11,7 +11,8 @@ imports, constants. Top-level prints, asserts, `input()` and `__main__` are drop
 import ast
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from textwrap import dedent, indent
 
 from mixgrid.grading.code_blocks import UNREADABLE, Blocks, Reader, Statement, blocks_of, statement_of
@@ -20,17 +21,25 @@ _MARGIN = "    "
 _STARTS = 40  # lines of prose before a body that are tried as its first line
 
 
-def program_of(answer: str, *, prompt: str, entry_point: str) -> str:
+@dataclass(frozen=True)
+class _Wanted:
+    prompt: str
+    name: str
+    helpers: frozenset[str]
+
+
+def program_of(answer: str, *, prompt: str, entry_point: str, helpers: Iterable[str] = ()) -> str:
     """The program for one answer, which may be hostile; never raises for one.
 
-    `prompt` ends where the body of `entry_point` begins. An answer without such a function gives prompt and answer as
-    they are, which then do not compile, or do nothing.
+    `prompt` ends where the body of `entry_point` begins. `helpers` are other functions of the answer that its check
+    calls; what neither they nor the entry point need is dropped. An answer without the entry point gives prompt and
+    answer as they are, which then do not compile, or do nothing.
     """
-    blocks, reader = blocks_of(answer), Reader()
+    blocks, reader, wanted = blocks_of(answer), Reader(), _Wanted(prompt, entry_point, frozenset(helpers))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # such as "invalid escape sequence": the answer's business
         try:
-            found = _find(blocks, prompt, entry_point, reader)
+            found = _find(blocks, wanted, reader)
         except UNREADABLE:
             found = []
         if not found:
@@ -38,22 +47,23 @@ def program_of(answer: str, *, prompt: str, entry_point: str) -> str:
         return _assemble(found, preamble_of(prompt, entry_point))
 
 
-def _find(blocks: Blocks, prompt: str, name: str, reader: Reader) -> list[Statement]:
+def _find(blocks: Blocks, wanted: _Wanted, reader: Reader) -> list[Statement]:
     """The entry point and what it needs, in order, from the first place that has it; [] if there is none."""
     goes_on = blocks.leading.lstrip("\n").startswith(" ")  # as a body goes on from the prompt
-    found = _body(blocks.leading, prompt, name, reader) if goes_on else []
-    found = found or _function([reader.statements(block) for block in blocks.fenced], name)
-    found = found or _function([reader.statements(blocks.unfenced)], name)
+    found = _body(blocks.leading, wanted, reader) if goes_on else []
+    found = found or _function([reader.statements(block) for block in blocks.fenced], wanted)
+    found = found or _function([reader.statements(blocks.unfenced)], wanted)
     for text in (blocks.leading, *blocks.fenced):
-        found = found or _body(text, prompt, name, reader)
+        found = found or _body(text, wanted, reader)
     lines = blocks.unfenced.split("\n")
     for start in range(1, min(len(lines), _STARTS)):
-        found = found or _body("\n".join(lines[start:]), prompt, name, reader)
+        found = found or _body("\n".join(lines[start:]), wanted, reader)
     return found
 
 
-def _function(blocks: Sequence[list[Statement]], name: str) -> list[Statement]:
+def _function(blocks: Sequence[list[Statement]], wanted: _Wanted) -> list[Statement]:
     """The first block that defines the entry point, with what it lacks from the other blocks."""
+    name = wanted.name
     entries = [(block, entry) for block in blocks for entry in block if name in entry.binds and _defines(entry)]
     if not entries:
         return []
@@ -61,11 +71,12 @@ def _function(blocks: Sequence[list[Statement]], name: str) -> list[Statement]:
     own = [s for s in block if s is entry or not (name in s.binds and isinstance(s.node, ast.FunctionDef))]
     bound = frozenset[str]().union(*(s.binds for s in own))
     others = [s for other in blocks if other is not block for s in other if not s.binds & bound]
-    return _needed([*others, *own], name)
+    return _needed([*others, *own], wanted)
 
 
-def _body(text: str, prompt: str, name: str, reader: Reader) -> list[Statement]:
+def _body(text: str, wanted: _Wanted, reader: Reader) -> list[Statement]:
     """The prompt's function with `text` as its body, read in the way that takes in most of its lines."""
+    prompt, name = wanted.prompt, wanted.name
     first, _, rest = text.lstrip("\n").partition("\n")
     moved = indent(dedent(text), _MARGIN)
     best: tuple[int, list[Statement]] = (0, [])
@@ -77,7 +88,7 @@ def _body(text: str, prompt: str, name: str, reader: Reader) -> list[Statement]:
         if consumed > best[0] and entry is not None and _goes_on(entry, prompt.count("\n"), name):
             own = [n for n in nodes if n is entry or (n.lineno > entry.lineno and name not in _names(n))]
             best = (consumed, [statement_of(node, lines) for node in own])
-    return _needed(best[1], name)
+    return _needed(best[1], wanted)
 
 
 def _goes_on(entry: ast.FunctionDef, prompt_lines: int, name: str) -> bool:
@@ -86,16 +97,16 @@ def _goes_on(entry: ast.FunctionDef, prompt_lines: int, name: str) -> bool:
     return any(map(_returns, new)) and not any(name in _names(node) for node in new)
 
 
-def _needed(statements: Sequence[Statement], name: str) -> list[Statement]:
+def _needed(statements: Sequence[Statement], wanted: _Wanted) -> list[Statement]:
     """The statements that the entry point needs, directly or through others, in their order."""
     kept: set[int] = set()
-    names = {name}
+    names = {wanted.name, *wanted.helpers}
     left = dict(enumerate(statements))
     while more := [i for i, s in left.items() if s.binds & names or _always(s.node)]:
         kept.update(i for i in more if not _dropped(left[i]))
         names.update(*(left.pop(i).reads for i in more if i in kept))
         left = {i: s for i, s in left.items() if i not in more}
-    return [statements[i] for i in sorted(kept)] if any(name in statements[i].binds for i in kept) else []
+    return [statements[i] for i in sorted(kept)] if any(wanted.name in statements[i].binds for i in kept) else []
 
 
 def _dropped(statement: Statement) -> bool:

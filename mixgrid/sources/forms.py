@@ -1,4 +1,4 @@
-"""The four forms a row can have, and the way from each to a conversation.
+"""The forms a row can have, and the way from each to a conversation; benchmarks' own are in benchmark_forms.py.
 
     sharegpt        {"conversations": [{"from": "human", "value": "1 + 1?"}, {"from": "gpt", "value": "2"}]}
     messages        {"messages": [{"role": "user", "content": "1 + 1?"}, {"role": "assistant", "content": "2"}]}
@@ -18,6 +18,8 @@ from typing import Any
 
 from mixgrid.conversations import Conversation, Message, Role, exchange
 from mixgrid.errors import SourceError
+from mixgrid.sources import benchmark_forms
+from mixgrid.sources.fields import RejectedError, field_of, text_of
 from mixgrid.sources.files import shown
 
 FORMS: dict[str, tuple[str, ...]] = {
@@ -25,6 +27,7 @@ FORMS: dict[str, tuple[str, ...]] = {
     "messages": ("messages",),
     "alpaca": ("instruction", "output"),
     "query_response": ("query", "response"),
+    **benchmark_forms.FORMS,
 }
 """Each form's required columns; `query_response` also goes by the other names in `PAIRS`."""
 
@@ -63,13 +66,6 @@ class Rejection:
     detail: str
 
 
-class _RejectedError(Exception):
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(reason, detail)
-        self.reason = reason
-        self.detail = detail
-
-
 def normalise(form: str, row: object, *, origin: int) -> Normalised | Rejection:
     """The row, read as `form`, or why it is rejected; `origin` is its number from 0.
 
@@ -79,7 +75,7 @@ def normalise(form: str, row: object, *, origin: int) -> Normalised | Rejection:
         raise SourceError(f"form: {shown(form)} is not known; choose one of {', '.join(FORMS)}")
     try:
         return _read(form, row, origin)
-    except _RejectedError as rejected:
+    except RejectedError as rejected:
         return Rejection(rejected.reason, origin, rejected.detail)
 
 
@@ -96,24 +92,26 @@ def detect_form(row: object) -> str | None:
 
 def _read(form: str, row: object, origin: int) -> Normalised:
     if not isinstance(row, dict):
-        raise _RejectedError("not an object", f"row is {shown(row)}; it must have {', '.join(FORMS[form])}")
+        raise RejectedError("not an object", f"row is {shown(row)}; it must have {', '.join(FORMS[form])}")
     if form == "sharegpt":
         return _read_turns(row, "conversations", "from", "value", origin)
     if form == "messages":
         return _read_turns(row, "messages", "role", "content", origin)
     if form == "alpaca":
         return Normalised(_read_alpaca(row, origin))
+    if form in benchmark_forms.READERS:
+        return Normalised(benchmark_forms.READERS[form](row, origin))
     query, response = _pair_of(row)
-    prompt = _text(_field(row, query), "user", query)
-    return Normalised(exchange(prompt, _text(_field(row, response), "assistant", response), origin=origin))
+    prompt = text_of(field_of(row, query), "user", query)
+    return Normalised(exchange(prompt, text_of(field_of(row, response), "assistant", response), origin=origin))
 
 
 def _read_alpaca(row: dict[str, Any], origin: int) -> Conversation:
-    instruction = _text(_field(row, "instruction"), "user", "instruction")
+    instruction = text_of(field_of(row, "instruction"), "user", "instruction")
     given = row.get("input")
     if not (given is None or (isinstance(given, str) and not given.strip())):
-        instruction += "\n\n" + _text(given, "user", "input")
-    return exchange(instruction, _text(_field(row, "output"), "assistant", "output"), origin=origin)
+        instruction += "\n\n" + text_of(given, "user", "input")
+    return exchange(instruction, text_of(field_of(row, "output"), "assistant", "output"), origin=origin)
 
 
 def _pair_of(row: dict[str, Any]) -> tuple[str, str]:
@@ -124,13 +122,13 @@ def _pair_of(row: dict[str, Any]) -> tuple[str, str]:
 
 
 def _read_turns(row: dict[str, Any], column: str, role_key: str, text_key: str, origin: int) -> Normalised:
-    turns = _field(row, column)
+    turns = field_of(row, column)
     if not isinstance(turns, list):
-        raise _RejectedError(f"'{column}' is not a list", f"'{column}' is {shown(turns)}")
+        raise RejectedError(f"'{column}' is not a list", f"'{column}' is {shown(turns)}")
     spoken = [(_role(turn, role_key, f"{column}[{n}]"), n) for n, turn in enumerate(turns)]
     kept, trims = _trim(spoken)
     messages = tuple(
-        Message(role, _text(_field(turns[n], text_key, f"{column}[{n}]"), role, f"{column}[{n}].{text_key}"))
+        Message(role, text_of(field_of(turns[n], text_key, f"{column}[{n}]"), role, f"{column}[{n}].{text_key}"))
         for role, n in kept
     )
     return Normalised(Conversation(messages, origin), trims)
@@ -146,42 +144,23 @@ def _trim(turns: list[tuple[Role, int]]) -> tuple[list[tuple[Role, int]], tuple[
     rest = turns[len(opening) :]
     first = next((at for at, (role, _) in enumerate(rest) if role == "user"), None)
     if first is None:
-        raise _RejectedError("no user turn", f"turns: {names or 'none'}")
+        raise RejectedError("no user turn", f"turns: {names or 'none'}")
     if any(role == "system" for role, _ in rest):
-        raise _RejectedError("system message not first", f"turns: {names}")
+        raise RejectedError("system message not first", f"turns: {names}")
     if any(before == after for (before, _), (after, _) in pairwise(rest[first:])):
-        raise _RejectedError("roles do not alternate", f"turns: {names}")
+        raise RejectedError("roles do not alternate", f"turns: {names}")
     unanswered = rest[-1][0] == "user"
     kept = rest[first : len(rest) - unanswered]
     if not kept:
-        raise _RejectedError("no assistant turn", f"turns: {names}")
+        raise RejectedError("no assistant turn", f"turns: {names}")
     trims = ((LEADING_ASSISTANT, first > 0), (TRAILING_USER, unanswered))
     return opening + kept, tuple(name for name, made in trims if made)
 
 
 def _role(turn: object, key: str, place: str) -> Role:
     if not isinstance(turn, dict):
-        raise _RejectedError("turn is not an object", f"{place} is {shown(turn)}")
-    name = _field(turn, key, place)
+        raise RejectedError("turn is not an object", f"{place} is {shown(turn)}")
+    name = field_of(turn, key, place)
     if not isinstance(name, str) or name not in ROLES:
-        raise _RejectedError("unknown role", f"{place}.{key} is {shown(name)}; known are {', '.join(ROLES)}")
+        raise RejectedError("unknown role", f"{place}.{key} is {shown(name)}; known are {', '.join(ROLES)}")
     return ROLES[name]
-
-
-def _field(row: dict[str, Any], key: str, place: str = "row") -> Any:
-    if row.get(key) is None:
-        raise _RejectedError(f"no '{key}' field", f"{place} has {shown(sorted(map(str, row)))}")
-    return row[key]
-
-
-def _text(value: object, role: Role, place: str) -> str:
-    if not isinstance(value, str):
-        raise _RejectedError(f"{role} turn is not text", f"{place} is {shown(value)}")
-    if not value.strip():
-        raise _RejectedError(f"empty {role} turn", f"{place} is {shown(value)}")
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        detail = f"{place} has {shown(value[error.start])} at character {error.start}: half of a surrogate pair"
-        raise _RejectedError("text is not valid Unicode", detail) from None
-    return value
