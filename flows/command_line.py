@@ -79,6 +79,8 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--workers", type=_positive, help="worker processes (default: cores)")
     run.add_argument("--threads", type=_positive, default=1, help="torch threads a worker (1)")
     run.add_argument("--runtime", metavar="FILE", help="YAML: processes, sharding, snapshots and the like of training")
+    unsafe = "run generated programs with nothing between them and this machine, and say so with every score"
+    run.add_argument("--unsafe-code", action="store_true", help=unsafe)
     run.add_argument("--ui", action="store_true", help="serve the Prefect UI and print its address")
     grade = commands.add_parser("grade", help="verdicts for answers made elsewhere, as JSONL")
     grade.add_argument("benchmark", choices=("gsm8k",))

@@ -61,6 +61,7 @@ def run(options: argparse.Namespace) -> int:
             models=options.models,
             seeds=options.seeds,
             runtime=options.runtime,
+            unsafe_code=options.unsafe_code,
             return_state=True,
         )
         api.flow_runs.append(str(state.state_details.flow_run_id))

@@ -18,10 +18,13 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True)
 class Grading:
-    """What a grader may use, and what it leaves to be told: `facts` go into the score's ledger."""
+    """What a grader may use, and what it leaves to be told: `facts` go into the score's ledger.
 
-    sandbox_mode: str = "auto"
-    judge: Any = None
+    `settings` and `runtime` are those of the score step, which name the judge.
+    """
+
+    settings: Any = None
+    runtime: Any = None
     progress: Progress = silent
     facts: dict[str, Any] = field(default_factory=dict)
 
@@ -29,7 +32,7 @@ class Grading:
         """The sandbox, opened; its mode is told with the score. Raises NoSandbox where none works."""
         from mixgrid.sandbox import open_sandbox
 
-        opened = open_sandbox(self.sandbox_mode)  # type: ignore[arg-type]
+        opened = open_sandbox("unsafe" if self.runtime and self.runtime.unsafe_code else "auto")
         self.facts["sandbox"] = opened.mode
         return opened
 

@@ -9,7 +9,8 @@ Needs no model: a changed grader grades the kept answers again and no GPU is ask
 from typing import Any
 
 from mixgrid.benchmarks import Answered, Benchmark, load_benchmarks
-from mixgrid.identity import Settings
+from mixgrid.identity import Runtime, Settings
+from mixgrid.judge.settings import JudgeRuntime, JudgeSettings
 from mixgrid.statistics import ratio_interval, wilson_interval
 from mixgrid.step import Step
 from mixgrid.steps import Kind, Work
@@ -22,13 +23,23 @@ class ScoreSettings(Settings):
 
     benchmark: str
     grader_version: int = 1
+    judge: JudgeSettings | None = None
 
 
-def score(settings: ScoreSettings, *, answers: Step, data: Step) -> Step:
+class ScoreRuntime(Runtime):
+    """How the judge is reached and where its files lie; whether programs may run without a sandbox."""
+
+    unsafe_code: bool = False
+    judge: JudgeRuntime | None = None
+    prompts: str | None = None
+    references: str | None = None
+
+
+def score(settings: ScoreSettings, *, answers: Step, data: Step, runtime: ScoreRuntime) -> Step:
     """The step for one checkpoint's answers; `data` holds the references."""
     return Step(
         kind="score", version=VERSION, settings=settings, inputs={"answers": answers, "data": data},
-        label=answers.label, title=f"score {answers.label}",
+        runtime=runtime, label=answers.label, title=f"score {answers.label}",
     )  # fmt: skip
 
 
@@ -52,7 +63,7 @@ def make(work: Work) -> dict[str, Any]:
         Answered(item=items[item], turns=texts[item], finish_reason=reason)
         for item, reason in zip(last["item"], last["finish_reason"], strict=True)
     ]
-    grading = Grading(progress=work.progress)
+    grading = Grading(settings=work.settings, runtime=work.runtime, progress=work.progress)
     verdicts = pd.DataFrame([dict(verdict) for verdict in benchmark.grade(answered, grading)])
     kept = last[["item", "prompt", "answer", "tokens", "finish_reason"]]
     pd.concat([kept, verdicts], axis=1).to_parquet(work.folder / "items.parquet", index=False)
@@ -76,4 +87,4 @@ def _loss(work: Work) -> dict[str, Any]:
     return {"score": value, "n": len(losses), "low": interval.low, "high": interval.high}
 
 
-KIND = Kind(name="score", version=VERSION, settings=ScoreSettings, make=make)
+KIND = Kind(name="score", version=VERSION, settings=ScoreSettings, runtime=ScoreRuntime, make=make)
