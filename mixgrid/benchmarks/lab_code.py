@@ -15,7 +15,7 @@ from mixgrid.benchmarks import Answered, Benchmark, Verdict
 from mixgrid.grading import Grading
 
 _MAXIMUM_CHARACTERS = 10_000
-_LISTS = (
+_LISTS: tuple[list[int], ...] = (
     [], [0], [1], [-1], [9], [10], [3, 3, 6], [2, -2, 4, -4, 12, -12], [1, -1, 3, -3, 15, -15], [7, 8, 9, 10, 11, -9],
     [30, 5, -6, 0, 18, 21, -27, 14, 14, 1],
 )  # fmt: skip

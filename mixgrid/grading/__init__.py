@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from mixgrid.benchmarks import Answered, Grade, Verdict
+from mixgrid.benchmarks import Answered, Figure, Grade, Verdict
 from mixgrid.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -20,13 +20,15 @@ if TYPE_CHECKING:
 class Grading:
     """What a grader may use, and what it leaves to be told: `facts` go into the score's ledger.
 
-    `settings` and `runtime` are those of the score step, which name the judge.
+    `settings` and `runtime` are those of the score step, which name the judge. `figure` is the score where it is not
+    the rate of the benchmark's headline.
     """
 
     settings: Any = None
     runtime: Any = None
     progress: Progress = silent
     facts: dict[str, Any] = field(default_factory=dict)
+    figure: Figure | None = None
 
     def sandbox(self) -> "Sandbox":
         """The sandbox, opened; its mode is told with the score. Raises NoSandbox where none works."""

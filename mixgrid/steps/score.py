@@ -6,12 +6,13 @@
 Needs no model: a changed grader grades the kept answers again and no GPU is asked.
 """
 
+from dataclasses import asdict
 from typing import Any
 
-from mixgrid.benchmarks import Answered, Benchmark, load_benchmarks
+from mixgrid.benchmarks import Answered, Benchmark, load_benchmarks, rate_of
 from mixgrid.identity import Runtime, Settings
 from mixgrid.judge.settings import JudgeRuntime, JudgeSettings
-from mixgrid.statistics import ratio_interval, wilson_interval
+from mixgrid.statistics import ratio_interval
 from mixgrid.step import Step
 from mixgrid.steps import Kind, Work
 
@@ -64,17 +65,16 @@ def make(work: Work) -> dict[str, Any]:
         for item, reason in zip(last["item"], last["finish_reason"], strict=True)
     ]
     grading = Grading(settings=work.settings, runtime=work.runtime, progress=work.progress)
-    verdicts = pd.DataFrame([dict(verdict) for verdict in benchmark.grade(answered, grading)])
+    said = benchmark.grade(answered, grading)
+    verdicts = pd.DataFrame([dict(verdict) for verdict in said])
     kept = last[["item", "prompt", "answer", "tokens", "finish_reason"]]
     pd.concat([kept, verdicts], axis=1).to_parquet(work.folder / "items.parquet", index=False)
     rates = {name: float(column.mean()) for name, column in verdicts.items() if column.dtype == bool}
     rates["truncated"] = float((last["finish_reason"] == "length").mean())
-    said = zip(turns["answer"], turns["finish_reason"], turns["tokens"], strict=True)
-    behaved = mean_behaviour([behaviour(a, finish_reason=reason, tokens=int(n)) for a, reason, n in said])
-    right, n = int(verdicts[benchmark.headline].sum()), len(verdicts)
-    interval = wilson_interval(right, n)
-    figures = {"score": right / n, "n": n, "low": interval.low, "high": interval.high, "rates": rates}
-    return figures | {"behaviour": behaved} | grading.facts
+    rows = zip(turns["answer"], turns["finish_reason"], turns["tokens"], strict=True)
+    behaved = mean_behaviour([behaviour(text, finish_reason=reason, tokens=int(n)) for text, reason, n in rows])
+    figure = grading.figure or rate_of(benchmark.headline, said)
+    return asdict(figure) | {"rates": rates, "behaviour": behaved} | grading.facts
 
 
 def _loss(work: Work) -> dict[str, Any]:
