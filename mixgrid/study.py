@@ -201,10 +201,11 @@ class Variant:
 
 
 class GenerationChoice(Settings):
-    """How all checkpoints of a study answer. In reduced precision a batch changes answers, so both are identity."""
+    """How all checkpoints of a study answer. In reduced precision a batch changes answers, so all of it is identity."""
 
     engine: Literal["transformers", "continuous", "server"] = "transformers"
     batch_size: Annotated[int, Field(ge=1, le=4096, strict=True)] = 128
+    dtype: Literal["float32", "bfloat16"] = "float32"
 
 
 class Study(Settings):
