@@ -37,9 +37,10 @@ bench: env                       # against TRL, the Trainer and padding; MIXGRID
 
 # What tests need from Debian: installed where we may; without it they skip and say so (in CI they fail instead).
 packages:
-	@command -v chromium >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \
-	  { apt-get update -q && apt-get install -qy --no-install-recommends chromium; } || \
-	  echo "chromium could not be installed; the tests of the page in a browser will not run"
+	@command -v chromium >/dev/null && command -v bwrap >/dev/null || [ "$$(id -u)" != 0 ] || \
+	  ! command -v apt-get >/dev/null || \
+	  { apt-get update -q && apt-get install -qy --no-install-recommends chromium bubblewrap; } || \
+	  echo "chromium or bubblewrap could not be installed; the tests that need them will not run"
 
 lint: env
 	$(BIN)/ruff format --check .

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from mixgrid.errors import InputError, MixgridError
 
 DEFAULT_STORE = "runs"
+UNSAFE = "where no sandbox works: run generated programs with nothing between them and this machine"
 STUDY_COMMANDS = {
     "plan": "what would run, what is there already, and why the rest has to run",
     "run": "run it (embedded Prefect, local store, by default)",
@@ -79,11 +80,14 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--workers", type=_positive, help="worker processes (default: cores)")
     run.add_argument("--threads", type=_positive, default=1, help="torch threads a worker (1)")
     run.add_argument("--runtime", metavar="FILE", help="YAML: processes, sharding, snapshots and the like of training")
+    run.add_argument("--unsafe-code", action="store_true", help=UNSAFE)
     run.add_argument("--ui", action="store_true", help="serve the Prefect UI and print its address")
     grade = commands.add_parser("grade", help="verdicts for answers made elsewhere, as JSONL")
-    grade.add_argument("benchmark", choices=("gsm8k",))
-    grade.add_argument("answers", help='JSONL of {"id": row number from 0, "completion": text}')
-    grade.add_argument("--data", required=True, help="the benchmark's own data, such as test.jsonl")
+    grade.add_argument("benchmark", choices=("gsm8k", "humaneval"))
+    rows = 'JSONL of {"id": row number from 0, "completion": text}, for humaneval of {"task_id", "completion"}'
+    grade.add_argument("answers", help=rows)
+    grade.add_argument("--data", required=True, help="the benchmark's own data, such as test.jsonl or .jsonl.gz")
+    grade.add_argument("--unsafe-code", action="store_true", help=UNSAFE)
     doctor = commands.add_parser("doctor", help="what works here, and what to do about what does not")
     doctor.add_argument("--verify", metavar="STUDY", help="check the SHA-256 of every file the study has in the store")
     _common_options(doctor)
@@ -96,8 +100,8 @@ def _defaults_from_environment(command: argparse.ArgumentParser) -> None:
     """MIXGRID_WORKERS=4 is --workers 4; a variable that is set but empty counts as not set."""
     for action in command._actions:
         value = os.environ.get(f"MIXGRID_{action.dest.upper()}")
-        if not value or not action.option_strings or action.dest == "help":
-            continue
+        if not value or not action.option_strings or action.dest in ("help", "unsafe_code"):
+            continue  # what a sandbox is for is not given up by what happens to be in the environment
         if action.nargs == 0:
             command.set_defaults(**{action.dest: value.lower() not in ("0", "false", "no")})
         elif action.choices is not None and value not in action.choices:

@@ -61,6 +61,7 @@ def run(options: argparse.Namespace) -> int:
             models=options.models,
             seeds=options.seeds,
             runtime=options.runtime,
+            unsafe_code=options.unsafe_code,
             return_state=True,
         )
         api.flow_runs.append(str(state.state_details.flow_run_id))
@@ -180,7 +181,7 @@ def _copy_files(store: Store, record: Record, target: Path, *, study: str) -> No
 
 
 def grade(options: argparse.Namespace) -> int:
-    """Grade answers made elsewhere, a line each."""
+    """Grade answers made elsewhere, a line each; 1 if they could not be graded here."""
     from mixgrid.benchmarks.grade import grade_gsm8k_rows, read_gsm8k_data
 
     try:
@@ -191,9 +192,26 @@ def grade(options: argparse.Namespace) -> int:
         ) from error
     except UnicodeDecodeError as error:
         raise InputError(f"{options.answers}: is not UTF-8 text ({error}); convert it first") from error
+    if options.benchmark == "humaneval":
+        return _grade_programs(answers, options)
     for verdict in grade_gsm8k_rows(answers, read_gsm8k_data(options.data)):
         print(json.dumps(verdict))
     return 0
+
+
+def _grade_programs(answers: list[str], options: argparse.Namespace) -> int:
+    from mixgrid.benchmarks.grade_humaneval import grade_humaneval_rows, read_humaneval_data
+    from mixgrid.errors import NoSandbox
+    from mixgrid.sandbox import open_sandbox
+
+    problems, sandbox = read_humaneval_data(options.data), None
+    try:
+        sandbox = open_sandbox("unsafe" if options.unsafe_code else "auto")
+    except NoSandbox as error:
+        print(f"NoSandbox: {error}", file=sys.stderr)
+    for verdict in grade_humaneval_rows(answers, problems, sandbox=sandbox):
+        print(json.dumps(verdict), flush=True)
+    return 0 if sandbox else 1
 
 
 def doctor(options: argparse.Namespace) -> int:

@@ -24,7 +24,7 @@ from mixgrid.errors import DamagedArtifact, SourceError
 from mixgrid.live import LiveRun
 from mixgrid.lock import read_lock, resolve
 from mixgrid.plan import Plan, make_plan
-from mixgrid.runtime import TrainingRuntime, load_runtime
+from mixgrid.runtime import StudyRuntime, load_runtime
 from mixgrid.schedule import Schedule
 from mixgrid.step import Step
 from mixgrid.store import Store
@@ -74,6 +74,7 @@ def run_grid(
     models: Sequence[str] | None = None,
     seeds: Sequence[int] | None = None,
     runtime: str | None = None,
+    unsafe_code: bool = False,
 ) -> Any:
     """Run what is missing of a study; ends Failed, with everything else done, if some step failed."""
     file = load_study(study)
@@ -83,7 +84,7 @@ def run_grid(
         seeds=tuple(seeds) if seeds is not None else None,
     )
     results = Store(store)
-    plan = pinned_plan(file, selection, results, load_runtime(runtime).training)
+    plan = pinned_plan(file, selection, results, load_runtime(runtime, unsafe_code=unsafe_code))
     plan.look_up(results)
     slots = Slots(workers, store_url=store, threads=threads)
     submitted = {key for key in plan.steps if key in plan.found} | set(plan.missing())
@@ -97,7 +98,7 @@ def run_grid(
     return summary
 
 
-def pinned_plan(file: StudyFile, selection: Selection, store: Store, runtime: TrainingRuntime) -> Plan:
+def pinned_plan(file: StudyFile, selection: Selection, store: Store, runtime: StudyRuntime) -> Plan:
     """A plan in which everything is pinned: hub revisions are looked up now and kept. Raises SourceError."""
     lock = read_lock(file, store)
     plan = make_plan(file.study, selection=selection, lock=lock, store=store, runtime=runtime)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mixgrid.errors import DamagedArtifact, StoreError
+from mixgrid.judge.settings import JudgeRuntime
 from mixgrid.plan import Plan
 from mixgrid.provenance import installed_version
 from mixgrid.store import Store
@@ -35,8 +36,24 @@ def checks(store_url: str) -> Iterator[Check]:
     yield Check("python", True, f"{platform.python_version()} on {platform.system()}, {os.cpu_count()} cores")
     yield _store(store_url)
     yield _device()
-    yield Check("sandbox", True, "not needed: no benchmark of this version executes generated code")
-    yield Check("judge", True, "not needed: no benchmark of this version asks a judge")
+    yield _sandbox()
+    yield _judge()
+
+
+def _sandbox() -> Check:
+    from mixgrid.sandbox import describe_sandbox
+
+    works, detail = describe_sandbox()
+    return Check("sandbox", works, detail)
+
+
+def _judge() -> Check:
+    """What `mt_bench` needs; without it all else works, so this is never a problem."""
+    if installed_version("openai") is None:
+        return Check("judge", True, "openai is not installed; mt_bench needs it: pip install 'mixgrid[judge]'")
+    variable = JudgeRuntime().api_key_variable
+    there = "is set" if os.environ.get(variable) else "is not set, which servers of your own may not need"
+    return Check("judge", True, f"openai {installed_version('openai')}; the key's variable {variable} {there}")
 
 
 def verify(plan: Plan, store: Store) -> list[str]:

@@ -10,17 +10,17 @@ from contextlib import contextmanager
 from fractions import Fraction
 from functools import cached_property
 
-from mixgrid.benchmarks import load_benchmarks
+from mixgrid.benchmarks import Benchmark, load_benchmarks
 from mixgrid.cells import Cell
 from mixgrid.errors import InputError, StudyError
 from mixgrid.pins import Lock, PinnedModel, PinnedSource, pin_model, pin_source
-from mixgrid.runtime import DEFAULT, TrainingRuntime
+from mixgrid.runtime import StudyRuntime
 from mixgrid.step import Step
 from mixgrid.steps.answer import AnswerSettings, answer
 from mixgrid.steps.base import base
 from mixgrid.steps.download import download
 from mixgrid.steps.mix import mix
-from mixgrid.steps.score import ScoreSettings, score
+from mixgrid.steps.score import ScoreRuntime, ScoreSettings, score
 from mixgrid.steps.sft import WHOLE, SftSettings, sft
 from mixgrid.steps.subsample import SubsampleSettings, subsample, subset_size
 from mixgrid.steps.tokenize import TokenizeSettings, tokenize
@@ -34,11 +34,11 @@ class Graph:
     """Builds each step once. `steps` holds all of them by key, inputs before what needs them."""
 
     def __init__(
-        self, study: Study, lock: Lock, store: Store | None = None, runtime: TrainingRuntime = DEFAULT
+        self, study: Study, lock: Lock, store: Store | None = None, runtime: StudyRuntime | None = None
     ) -> None:
         """A store, where there is one, knows the sizes of sources that were downloaded before."""
         self.study = study
-        self.runtime = runtime
+        self.runtime = runtime or StudyRuntime()
         self.lock = lock
         self.store = store
         self.steps: dict[str, Step] = {}
@@ -117,11 +117,20 @@ class Graph:
             settings = AnswerSettings(benchmark=choice.name, template=template)
             if benchmark.generates:
                 limit = choice.max_new_tokens or benchmark.max_new_tokens
-                settings = settings.model_copy(update={"items": choice.items, "max_new_tokens": limit})
+                asking = {"items": choice.items, "max_new_tokens": limit} | self.study.generation.model_dump()
+                settings = settings.model_copy(update=asking)
             asked = data if benchmark.generates else self._tokenized(ability, model)
             answers = self._add(answer(settings, checkpoint=checkpoint, data=asked))
-            grading = ScoreSettings(benchmark=choice.name, grader_version=benchmark.grader_version)
-            yield ability, choice.name, self._add(score(grading, answers=answers, data=data))
+            yield ability, choice.name, self._add(self._score(benchmark, answers=answers, data=data))
+
+    def _score(self, benchmark: Benchmark, *, answers: Step, data: Step) -> Step:
+        settings = ScoreSettings(benchmark=benchmark.name, grader_version=benchmark.grader_version)
+        runtime = ScoreRuntime(unsafe_code=self.runtime.unsafe_code)
+        if benchmark.judged and (judge := self.study.judge) is not None:
+            with self._field("judge"):
+                settings = settings.model_copy(update={"judge": judge.pinned()})
+            runtime = ScoreRuntime(judge=self.runtime.judge, prompts=judge.prompts, references=judge.references)
+        return score(settings, answers=answers, data=data, runtime=runtime)
 
     def mixture_examples(self, stage: Stage) -> int | None:
         """How many examples a stage's mixture has; None where a source's size is not known yet."""
@@ -145,7 +154,7 @@ class Graph:
             mixture=mixture,
             tokenized=[tokenized[str(s.input_keys["rows"])] for s in subsamples],
             stage=len(stages),
-            runtime=self.runtime,
+            runtime=self.runtime.training,
         )
 
     def _mixture(self, stage: Stage) -> Step:

@@ -74,12 +74,12 @@ def new_llama(shape: LlamaShape, *, tokenizer: Any, seed: int) -> Any:
     return LlamaForCausalLM(config).float()
 
 
-def load_model(source: str | Path | None, *, revision: str | None = None) -> Any:
-    """A causal language model in fp32 from a folder or the hub."""
+def load_model(source: str | Path | None, *, revision: str | None = None, dtype: str = "float32") -> Any:
+    """A causal language model from a folder or the hub, in fp32 or "bfloat16"."""
     import torch
     from transformers import AutoModelForCausalLM
 
-    return AutoModelForCausalLM.from_pretrained(str(source), revision=revision, dtype=torch.float32)
+    return AutoModelForCausalLM.from_pretrained(str(source), revision=revision, dtype=getattr(torch, dtype))
 
 
 def save_checkpoint(folder: Path, model: Any, tokenizer: Any) -> None:
@@ -101,13 +101,13 @@ def save_tokenizer(folder: Path, tokenizer: Any) -> None:
         path.write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def loaded_checkpoint(checkpoint: Artifact) -> tuple[Any, Any]:
+def loaded_checkpoint(checkpoint: Artifact, *, dtype: str = "float32") -> tuple[Any, Any]:
     """Model (in eval mode, on this process's device) and tokenizer of a checkpoint; the last one is kept."""
-    folder = checkpoint.local_folder()
-    if checkpoint.record.key not in _kept:
+    folder, name = checkpoint.local_folder(), f"{checkpoint.record.key} {dtype}"
+    if name not in _kept:
         _kept.clear()
-        _kept[checkpoint.record.key] = (load_model(folder).eval().to(device()), load_tokenizer(folder))
-    model, tokenizer = _kept[checkpoint.record.key]
+        _kept[name] = (load_model(folder, dtype=dtype).eval().to(device()), load_tokenizer(folder))
+    model, tokenizer = _kept[name]
     return model, tokenizer
 
 

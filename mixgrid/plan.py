@@ -17,7 +17,7 @@ from typing import Any
 from mixgrid.cells import Cell, Selection, expand
 from mixgrid.graph import Graph
 from mixgrid.record import Record
-from mixgrid.runtime import DEFAULT, TrainingRuntime
+from mixgrid.runtime import StudyRuntime
 from mixgrid.step import Step
 from mixgrid.steps import KIND_ORDER
 from mixgrid.steps.aggregate import AggregateSettings, CheckpointNames, ScoreNames, aggregate
@@ -104,7 +104,7 @@ def make_plan(
     selection: Selection,
     lock: dict[str, str],
     store: Store | None = None,
-    runtime: TrainingRuntime = DEFAULT,
+    runtime: StudyRuntime | None = None,
 ) -> Plan:
     """Expand a study and build its graph. Needs no network; a store spares it the counting of files."""
     cells = expand(study, selection)

@@ -1,7 +1,8 @@
-"""Where and with what training runs: never part of a key, so that a laptop and eight GPUs share one study file.
+"""Where and with what a study runs: never part of a key, so that a laptop and eight GPUs share one study file.
 
 # runtime.yaml, given as `mixgrid run STUDY --runtime runtime.yaml`
 training: {processes: 8, sharding: full, activation_checkpointing: auto, snapshot_every: {minutes: 10}}
+judge: {base_url: http://localhost:8000/v1, concurrency: 32, budget_calls: 5000, cache: s3://bucket/judge}
 """
 
 from pathlib import Path
@@ -12,6 +13,7 @@ from pydantic import Field, ValidationError
 
 from mixgrid.errors import StudyError
 from mixgrid.identity import Runtime
+from mixgrid.judge.settings import JudgeRuntime
 from mixgrid.recipe import Positive
 
 
@@ -43,19 +45,27 @@ DEFAULT = TrainingRuntime()
 """One process, whole weights, as many tokens at once as memory allows."""
 
 
-class RuntimeFile(Runtime):
-    """All of a runtime file."""
+class StudyRuntime(Runtime):
+    """All of a runtime file, and `unsafe_code`: generated programs run without a sandbox, which no file can ask for."""
 
     training: TrainingRuntime = DEFAULT
+    judge: JudgeRuntime = JudgeRuntime()
+    unsafe_code: bool = False
 
 
-def load_runtime(path: str | None) -> RuntimeFile:
+def load_runtime(path: str | None, *, unsafe_code: bool = False) -> StudyRuntime:
     """Read a runtime file; None is the defaults. Raises StudyError with the field and what is allowed."""
+    return _read(path).model_copy(update={"unsafe_code": unsafe_code})
+
+
+def _read(path: str | None) -> StudyRuntime:
     if path is None:
-        return RuntimeFile()
+        return StudyRuntime()
     try:
         document = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
-        return RuntimeFile.model_validate(document)
+        if isinstance(document, dict) and "unsafe_code" in document:
+            raise StudyError(f"runtime file {path}, unsafe_code: only a person can ask for it; give --unsafe-code")
+        return StudyRuntime.model_validate(document)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise StudyError(f"runtime file {path}: cannot be read ({error}); give a YAML file") from error
     except ValidationError as error:

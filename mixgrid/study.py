@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field, ValidationError, field_validator, m
 
 from mixgrid.experiments import Axes, load_experiments
 from mixgrid.identity import Proportion, Settings
+from mixgrid.judge.settings import JudgeChoice
 from mixgrid.names import choose, named_form, unique
 from mixgrid.recipe import Number, Positive, Rate, Recipe
 
@@ -199,6 +200,14 @@ class Variant:
     evaluate_at: tuple[Fraction, ...]
 
 
+class GenerationChoice(Settings):
+    """How all checkpoints of a study answer. In reduced precision a batch changes answers, so all of it is identity."""
+
+    engine: Literal["transformers", "continuous", "server"] = "transformers"
+    batch_size: Annotated[int, Field(ge=1, le=4096, strict=True)] = 128
+    dtype: Literal["float32", "bfloat16"] = "float32"
+
+
 class Study(Settings):
     """A question with its axes. Seeds are training seeds; the subset and base seeds are the same for all of them."""
 
@@ -214,6 +223,8 @@ class Study(Settings):
     peak_learning_rates: tuple[Rate, ...] | None = Field(default=None, min_length=1)
     evaluate_at: tuple[Proportion, ...] = ()
     template: TemplateName | None = None
+    generation: GenerationChoice = GenerationChoice()
+    judge: JudgeChoice | None = None
     max_length: Annotated[int, Field(ge=8, strict=True)] = 2048
     subset_seed: Seed = 0
     base_seed: Seed = 0
@@ -228,6 +239,7 @@ class Study(Settings):
     def _check(self) -> Self:
         if not any(ability.benchmarks for ability in self.abilities.values()):
             raise ValueError("no ability has a benchmark, so nothing would be measured; add `benchmarks` to one")
+        self._check_judge()
         for ability in self.specialised:
             choose(ability, self.abilities, what="ability")
         unique([m.name for m in self.models], what="model")
@@ -242,6 +254,14 @@ class Study(Settings):
         for variant in variants:
             load_experiments()[variant.name].check(variant.axes)
         return self
+
+    def _check_judge(self) -> None:
+        from mixgrid.benchmarks import load_benchmarks
+
+        asked = {choice.name for ability in self.abilities.values() for choice in ability.benchmarks}
+        judged = sorted(name for name in asked if load_benchmarks()[name].judged)
+        if judged and self.judge is None:
+            raise ValueError(f"{judged[0]} is scored by a judge; add one, such as judge: {{model: gpt-4, ...}}")
 
     def variants(self) -> list[Variant]:
         """The experiments in order, each as often as it has learning rates; `rq1@1e-05` is rq1 at one of several."""

@@ -6,16 +6,17 @@ import sys
 
 import pytest
 
+from mixgrid.benchmarks import Answered, load_benchmarks
 from mixgrid.benchmarks import lab_code as code_grader
 from mixgrid.benchmarks import lab_general as general_grader
 from mixgrid.benchmarks import lab_math as math_grader
-from mixgrid.conversations import Conversation
+from mixgrid.conversations import Conversation, exchange
+from mixgrid.grading import Grading
 from mixgrid.lab.text import pretraining_documents
 from mixgrid.lab.world import VALUES, facts
 from mixgrid.sources import lab_code, lab_general, lab_math
 
 SOURCES = {"math": lab_math, "code": lab_code, "general": lab_general}
-GRADERS = {"math": math_grader, "code": code_grader, "general": general_grader}
 PROGRAM = "def f(xs):\n    return sum([x * 2 for x in xs if x > 0])"
 
 
@@ -103,13 +104,21 @@ def test_code_answers_compute_what_is_asked(prompt_part: str, numbers: list[int]
     assert namespace["f"](numbers) == expected  # type: ignore[operator]
 
 
+def verdicts_of(ability: str, answers: list[tuple[str, str]]) -> list[bool]:
+    """Of (answer, reference) pairs, by the benchmark itself."""
+    benchmark = load_benchmarks()[f"lab.{ability}"]
+    asked = [Answered(item=exchange("?", reference), turns=(answer,)) for answer, reference in answers]
+    assert benchmark.grade is not None
+    return [bool(verdict["correct"]) for verdict in benchmark.grade(asked, Grading())]
+
+
 @pytest.mark.parametrize("ability", SOURCES)
 def test_graders_accept_every_reference_and_reject_another_answer(ability: str) -> None:
     references = [row.response for row in _rows(ability)[1]]
-    assert all(GRADERS[ability].grade(f" {answer} USER: more", answer) for answer in references)
-    assert not GRADERS[ability].grade("", references[0])
     other = random.Random(0).choice([answer for answer in references if answer[-4:] != references[0][-4:]])
-    assert not GRADERS[ability].grade(other, references[0])
+    answers = [(f" {answer} USER: more", answer) for answer in references]
+    assert verdicts_of(ability, answers) == [True] * len(references)
+    assert verdicts_of(ability, [("", references[0]), (other, references[0])]) == [False, False]
 
 
 @pytest.mark.parametrize(
@@ -132,23 +141,22 @@ def test_math_grader_reads_the_number_after_the_first_marker(answer: str, right:
     assert math_grader.grade(answer, "9+9=18\n#### 18") is right
 
 
-@pytest.mark.parametrize(
-    ("answer", "right"),
-    [
-        ("def f(a): return sum([y*2 for y in a if y>0])", True),
-        (PROGRAM.replace("x *", "y *"), False),
-        (PROGRAM.replace("f(", "g("), False),
-        (PROGRAM.replace("sum", "max"), False),
-        (PROGRAM.replace("> 0", ">= 0"), False),
-        (PROGRAM.replace("for x in xs", "for xs in xs"), False),
-        ("def f(sum): return sum([x * 2 for x in sum if x > 0])", False),
-        ("def f(a, b=1): return sum([y*2 for y in a if y>0])", False),
-        (PROGRAM.replace("[x", "[_1"), False),
-        ("sure: " + PROGRAM, False),
-    ],
-)
-def test_code_grader_compares_programs_up_to_names_and_formatting(answer: str, right: bool) -> None:
-    assert code_grader.grade(answer, PROGRAM) is right
+def test_code_grader_runs_what_is_another_program_and_compares_what_it_gives() -> None:
+    answers = {
+        "def f(a): return sum([y*2 for y in a if y>0])": True,
+        "def f(a, b=1):\n    return 2 * sum(y for y in a if y > 0)": True,
+        "def f(a):\n    total = 0\n    for y in a:\n        total += 2 * max(y, 0)\n    return total": True,
+        PROGRAM.replace("x *", "y *"): False,
+        PROGRAM.replace("f(", "g("): False,
+        PROGRAM.replace("sum", "max"): False,
+        PROGRAM.replace("> 0", ">= 9"): False,
+        PROGRAM.replace("sum([", "float(sum([").replace("])", "]))"): False,
+        "def f(sum): return sum([x * 2 for x in sum if x > 0])": False,
+        "def f(xs):\n    while True: pass": False,
+        "class A:\n    __eq__ = lambda a, b: True\ndef f(xs): return A()": False,
+        "sure: " + PROGRAM: False,
+    }
+    assert verdicts_of("code", [(answer, PROGRAM) for answer in answers]) == list(answers.values())
 
 
 @pytest.mark.parametrize(
@@ -171,7 +179,8 @@ def test_code_grader_compares_programs_up_to_names_and_formatting(answer: str, r
     ],
 )
 def test_code_grader_with_hostile_text_says_wrong(answer: str) -> None:
-    assert code_grader.grade(answer, PROGRAM) is False
+    assert not code_grader.same_program(answer, PROGRAM)
+    assert not code_grader.defines_f(answer) or verdicts_of("code", [(answer, PROGRAM)]) == [False]
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from mixgrid.cells import Selection, expand
 from mixgrid.errors import StepError, StudyError
 from mixgrid.plan import Plan, make_plan
 from mixgrid.record import Record
-from mixgrid.runtime import TrainingRuntime
+from mixgrid.runtime import StudyRuntime, TrainingRuntime
 from mixgrid.step import Step
 from mixgrid.steps import Work, subsample
 from mixgrid.steps.subsample import SubsampleSettings, subset_size
@@ -169,7 +169,7 @@ def test_plan_says_what_training_takes_in_memory_once_the_model_is_known() -> No
 
 
 def test_runtime_is_part_of_no_key() -> None:
-    runtime = TrainingRuntime(processes=8, sharding="full", row_tokens=4096, compile=True)
+    runtime = StudyRuntime(training=TrainingRuntime(processes=8, sharding="full", row_tokens=4096, compile=True))
     elsewhere = make_plan(study_of(), selection=Selection(), lock={}, runtime=runtime)
     assert elsewhere.steps.keys() == plan_of(study_of()).steps.keys()
 

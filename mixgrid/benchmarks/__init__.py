@@ -59,6 +59,25 @@ def ask_last_turn(item: Conversation) -> Asked:
     return Asked(messages=item.messages[:-1])
 
 
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """A score with its 95 % interval; `n` is the number of independent items."""
+
+    score: float
+    n: int
+    low: float
+    high: float
+
+
+def rate_of(headline: str, verdicts: Sequence[Verdict]) -> Figure:
+    """The share of verdicts in which `headline` holds, with Wilson's interval."""
+    from mixgrid.statistics import wilson_interval
+
+    right, n = sum(bool(verdict[headline]) for verdict in verdicts), len(verdicts)
+    interval = wilson_interval(right, n)
+    return Figure(score=right / n, n=n, low=interval.low, high=interval.high)
+
+
 Grade = Callable[[Sequence[Answered], "Grading"], Sequence[Verdict]]
 
 
@@ -68,7 +87,7 @@ class Benchmark:
 
     `data` names the source whose rows are asked: its held-out rows where it has some, else all. None is the
     ability's own source. `grade` gives a verdict an answer, in their order; `grader_version` goes up when it changes.
-    `judged`: a judge model gives scores, and a study has to name one.
+    `judged`: a judge model gives ratings, and a study has to name one.
     """
 
     name: str

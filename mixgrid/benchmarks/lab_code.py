@@ -1,36 +1,82 @@
-"""lab.code's grader: the answer is the reference's program, up to formatting and the names of its variables.
+"""lab.code's grader: does the answer's function give what the reference's gives, on lists that tell them apart?
 
-    grade("def f(a): return sum([y*2 for y in a])", "def f(xs):\\n    return sum([x * 2 for x in xs])") -> True
+    "def f(a): return sum(y*2 for y in a if y > 0)"  against  "def f(xs):\n    return sum([x * 2 for x in xs if x > 0])"
+    ->  {"correct": True}
 
-Programs are compared as syntax trees. Nothing is executed, so an answer cannot do harm; another program that computes
-the same counts as wrong.
+The reference's own text, up to formatting and the names of its variables, is right without being run, and text that
+defines no `f` is wrong without. What is left runs in the sandbox.
 """
 
 import ast
 import warnings
+from collections.abc import Sequence
 
-from mixgrid.benchmarks import Benchmark
-from mixgrid.grading import one_by_one
+from mixgrid.benchmarks import Answered, Benchmark, Verdict
+from mixgrid.grading import Grading
 
 _MAXIMUM_CHARACTERS = 10_000
+_LISTS: tuple[list[int], ...] = (
+    [], [0], [1], [-1], [9], [10], [3, 3, 6], [2, -2, 4, -4, 12, -12], [1, -1, 3, -3, 15, -15], [7, 8, 9, 10, 11, -9],
+    [30, 5, -6, 0, 18, 21, -27, 14, 14, 1],
+)  # fmt: skip
+_TIMEOUT_S = 2.0
 
 
-def grade(answer: str, reference: str) -> bool:
-    """True if both are the same program; the answer ends where a next user turn begins. Never raises for an answer."""
-    found = _canonical_tree(answer.split("USER:")[0])
+def grade(answers: Sequence[Answered], grading: Grading) -> Sequence[Verdict]:
+    """Whether each answer is right; it ends where a next user turn begins. Raises NoSandbox where none works."""
+    from mixgrid.sandbox import Case
+
+    texts = [answered.text.split("USER:")[0].strip() for answered in answers]
+    right = [same_program(text, answered.reference) for text, answered in zip(texts, answers, strict=True)]
+    asked = [i for i, text in enumerate(texts) if not right[i] and defines_f(text)]
+    cases = [
+        Case(program=texts[i], entry_point="f", check=check_of(answers[i].reference), timeout_s=_TIMEOUT_S)
+        for i in asked
+    ]
+    sandbox = grading.sandbox()
+    for i, verdict in zip(asked, sandbox.check_all(cases, progress=grading.progress), strict=True):
+        right[i] = verdict.outcome == "passed"
+    return [{"correct": correct} for correct in right]
+
+
+def check_of(reference: str) -> str:
+    """The check of an answer: equal results, of equal types, on every list."""
+    return (
+        f"{reference}\n\n\ndef check(candidate):\n    for xs in {list(_LISTS)!r}:\n"
+        "        expected, given = f(list(xs)), candidate(list(xs))\n"
+        "        assert type(given) is type(expected) and given == expected\n"
+    )
+
+
+def same_program(answer: str, reference: str) -> bool:
+    """True if both are one program but for formatting and variables' names. Never raises for an answer."""
+    found = _canonical_tree(answer)
     return found is not None and found == _canonical_tree(reference)
 
 
-def _canonical_tree(source: str) -> str | None:
-    """The syntax tree as text, bound names as `#0`, `#1` (which no program can spell); None if it is no program."""
+def defines_f(text: str) -> bool:
+    """Whether it is a program that defines a function `f` at its top."""
+    tree = _tree(text)
+    return tree is not None and any(isinstance(node, ast.FunctionDef) and node.name == "f" for node in tree.body)
+
+
+def _tree(source: str) -> ast.Module | None:
     if len(source) > _MAXIMUM_CHARACTERS:
         return None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # such as "invalid escape sequence": the answer's business
-            tree = ast.parse(source.strip())
-        return ast.dump(_Renamer(_bound_names(tree)).visit(tree))
+            return ast.parse(source.strip())
     except (SyntaxError, ValueError, MemoryError, RecursionError):
+        return None
+
+
+def _canonical_tree(source: str) -> str | None:
+    """The syntax tree as text, bound names as `#0`, `#1` (which no program can spell); None if it is no program."""
+    tree = _tree(source)
+    try:
+        return None if tree is None else ast.dump(_Renamer(_bound_names(tree)).visit(tree))
+    except RecursionError:
         return None
 
 
@@ -61,9 +107,4 @@ class _Renamer(ast.NodeTransformer):
         return node
 
 
-BENCHMARK = Benchmark(
-    name="lab.code",
-    data="lab.code",
-    grade=one_by_one(lambda answer, reference: {"correct": grade(answer, reference)}),
-    max_new_tokens=40,
-)
+BENCHMARK = Benchmark(name="lab.code", data="lab.code", grade=grade, grader_version=2, max_new_tokens=40)

@@ -1,11 +1,11 @@
 """Answers to prompts: one interface, three engines.
 
-    generate(model, tokenizer, ["USER: 1 + 1? ASSISTANT:"], max_new_tokens=64, batch_size=128)
-    -> [Answer(text=" #### 2", finish_reason="stop", tokens=5)]
+generate(model, tokenizer, ["USER: 1 + 1? ASSISTANT:"], max_new_tokens=64, batch_size=128)
+-> [Answer(text=" #### 2", finish_reason="stop", tokens=5)]
 
-    transformers   a running batch that finished rows leave and waiting prompts join; any device
-    continuous     transformers' continuous batching over pages of keys and values; CUDA
-    server         an OpenAI-compatible or vLLM server
+transformers   a running batch that finished rows leave and waiting prompts join; any device
+continuous     transformers' continuous batching over pages of keys and values; CUDA
+server         an OpenAI-compatible or vLLM server
 """
 
 from collections.abc import Sequence

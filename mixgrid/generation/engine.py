@@ -1,7 +1,7 @@
 """What is asked, what is answered, and the one interface of the engines in between.
 
-    engine.answers([Prompt("USER: 1 + 1? ASSISTANT:")], max_new_tokens=64)
-    -> (0, Answer(text=" #### 2", finish_reason="stop", tokens=5))
+engine.answers([Prompt("USER: 1 + 1? ASSISTANT:")], max_new_tokens=64)
+-> (0, Answer(text=" #### 2", finish_reason="stop", tokens=5))
 """
 
 from collections.abc import Iterator, Sequence

@@ -82,9 +82,7 @@ class LeanDecoder:
         turn_1T1R = self._turn(torch.arange(tokens_NT.shape[1]))[None]
         x_NTC = self._embedding[tokens_NT]
         for number, layer in enumerate(self._layers):
-            query_NATD, key_NHTD, value_NHTD = (
-                part.transpose(1, 2) for part in self._project(layer, x_NTC, turn_1T1R)
-            )
+            query_NATD, key_NHTD, value_NHTD = (part.transpose(1, 2) for part in self._project(layer, x_NTC, turn_1T1R))
             self._slots.fill(number, key_NHTD, value_NHTD)
             if number + 1 < len(self._layers):  # of the last layer only keys and values are wanted
                 attended_NATD = scaled_dot_product_attention(

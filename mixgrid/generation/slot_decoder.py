@@ -25,7 +25,9 @@ _PREFILL_TOKENS = {"cpu": 1024, "cuda": 16_384}
 
 def fits(model: Any) -> str | None:
     """None for a model whose every layer attends to all that came before, else why not."""
-    other = {type(layer).__name__ for layer in DynamicCache(config=model.config).layers if type(layer) is not DynamicLayer}
+    other = {
+        type(layer).__name__ for layer in DynamicCache(config=model.config).layers if type(layer) is not DynamicLayer
+    }
     return f"it has layers with a {min(other)}" if other else None
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from mixgrid.benchmarks import Answered, Grade, Verdict
+from mixgrid.benchmarks import Answered, Figure, Grade, Verdict
 from mixgrid.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -18,18 +18,23 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True)
 class Grading:
-    """What a grader may use, and what it leaves to be told: `facts` go into the score's ledger."""
+    """What a grader may use, and what it leaves to be told: `facts` go into the score's ledger.
 
-    sandbox_mode: str = "auto"
-    judge: Any = None
+    `settings` and `runtime` are those of the score step, which name the judge. `figure` is the score where it is not
+    the rate of the benchmark's headline.
+    """
+
+    settings: Any = None
+    runtime: Any = None
     progress: Progress = silent
     facts: dict[str, Any] = field(default_factory=dict)
+    figure: Figure | None = None
 
     def sandbox(self) -> "Sandbox":
         """The sandbox, opened; its mode is told with the score. Raises NoSandbox where none works."""
         from mixgrid.sandbox import open_sandbox
 
-        opened = open_sandbox(self.sandbox_mode)  # type: ignore[arg-type]
+        opened = open_sandbox("unsafe" if self.runtime and self.runtime.unsafe_code else "auto")
         self.facts["sandbox"] = opened.mode
         return opened
 

@@ -34,7 +34,7 @@ def judge_all(
     unknown = [answer.question_id for answer in answers if answer.question_id not in bench.questions]
     if unknown:
         raise AnswersError(
-            f"question {unknown[0]} is not among the {len(bench.questions)} of {bench.question_file.name}; "
+            f"question {unknown[0]} is not among the {len(bench.questions)} of the bench; "
             "judge answers to its questions, or give the file they were asked from"
         )
     return asyncio.run(_judge_all(answers, bench, settings, runtime, progress))

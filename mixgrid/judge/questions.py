@@ -9,7 +9,7 @@ fschat's wheel holds none of them: the user names paths or URLs. Formats and rul
 """
 
 import string
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from types import MappingProxyType
@@ -79,7 +79,6 @@ class Bench:
     """All that is judged with. `references` are by question, one text a turn."""
 
     questions: Mapping[int, Question]
-    question_file: File
     prompts: Mapping[str, JudgePrompt]
     prompt_file: File | None
     references: Mapping[int, tuple[str, ...]]
@@ -90,11 +89,19 @@ class Bench:
 def read_bench(
     *, questions: str, prompts: str | None, references: str | None, reference_set: ReferenceSet | None = None
 ) -> Bench:
-    """Read the files at these paths or URLs. Raises SourceError for a missing file, a bad row or a missing reference.
+    """Read the files at these paths or URLs; see `make_bench`."""
+    return make_bench(_rows(questions, Question), prompts=prompts, references=references, reference_set=reference_set)
 
-    `prompts` may be None for a judge profile that brings its own, `references` for questions that need none.
+
+def make_bench(
+    questions: Iterable[Question], *, prompts: str | None, references: str | None, reference_set: ReferenceSet | None
+) -> Bench:
+    """Questions with the prompts and references at these paths or URLs.
+
+    `prompts` may be None for a judge profile that brings its own, `references` for questions that need none. Raises
+    SourceError for a missing file, a bad row or a missing reference.
     """
-    asked = {row.question_id: row for row in _rows(questions, Question)}
+    asked = {question.question_id: question for question in questions}
     answers = {row.question_id: row.choices[0].turns for row in _rows(references, _Reference)} if references else {}
     for question in asked.values():
         if question.category in REFERENCED and len(answers.get(question.question_id, ())) < len(question.turns):
@@ -103,7 +110,7 @@ def read_bench(
                 f"({question.category}); give FastChat's reference_answer/gpt-4.jsonl or a corrected file"
             )
     return Bench(
-        questions=asked, question_file=_file(questions), prompts=_read_prompts(prompts) if prompts else {},
+        questions=asked, prompts=_read_prompts(prompts) if prompts else {},
         prompt_file=_file(prompts) if prompts else None, references=answers,
         reference_file=_file(references) if references else None, reference_set=reference_set,
     )  # fmt: skip

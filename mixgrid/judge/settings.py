@@ -74,3 +74,26 @@ class JudgeRuntime(Runtime):
         if self.budget is not None and not (self.price_in or self.price_out):
             raise ValueError("budget needs price_in and price_out, in money a million tokens")
         return self
+
+
+class JudgeChoice(Settings):
+    """A study's judge: as `JudgeSettings`, but with files by their place. `pinned` reads what they hold.
+
+    judge: {model: gpt-4, prompts: data/judge_prompts.jsonl, references: data/gpt-4.jsonl, reference_set: paper}
+    """
+
+    model: str
+    profile: str = "mt-bench"
+    prompts: str | None = None
+    references: str | None = None
+    reference_set: ReferenceSet | None = None
+    repeats: Count = 1
+    temperature: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)] | None = 0.0
+    max_tokens: Count = 2048
+
+    def pinned(self) -> JudgeSettings:
+        """The same with SHA-256 in place of the files. Raises SourceError for one that is not there."""
+        from mixgrid.sources.files import content_hash
+
+        files = {name: content_hash(place) for name in ("prompts", "references") if (place := getattr(self, name))}
+        return JudgeSettings(**self.model_dump() | files)

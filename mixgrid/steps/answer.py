@@ -18,7 +18,7 @@ VERSION = 2
 
 
 class AnswerSettings(Settings):
-    """What is asked and how: `batch_size` can change answers in reduced precision, so it is identity."""
+    """What is asked and how: `batch_size` can change answers in reduced precision, so it is identity, as `dtype` is."""
 
     benchmark: str
     template: str
@@ -26,6 +26,7 @@ class AnswerSettings(Settings):
     max_new_tokens: int | None = None
     batch_size: int = 128
     engine: str = "transformers"
+    dtype: str = "float32"
 
 
 def answer(settings: AnswerSettings, *, checkpoint: Step, data: Step) -> Step:
@@ -53,7 +54,7 @@ def _generate(work: Work, benchmark: Benchmark) -> dict[str, Any]:
 
     order, store = work.origin()
     settings: AnswerSettings = work.settings
-    model, tokenizer = loaded_checkpoint(work.one("checkpoint"))
+    model, tokenizer = loaded_checkpoint(work.one("checkpoint"), dtype=settings.dtype)
     items = read_items(work.one("data"))
     asked = {i: benchmark.ask(items[i]) for i in asked_rows(len(items), settings.items)}
     kept = KeptAnswers(store, answering=order.key)
@@ -76,7 +77,6 @@ def _generate(work: Work, benchmark: Benchmark) -> dict[str, Any]:
         "tokens": int(table["tokens"].sum()),
         "truncated": truncated,
         "kept": dialogue.kept_before,
-        "dtype": str(model.dtype).removeprefix("torch."),
     }
 
 

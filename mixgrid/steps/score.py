@@ -6,11 +6,13 @@
 Needs no model: a changed grader grades the kept answers again and no GPU is asked.
 """
 
+from dataclasses import asdict
 from typing import Any
 
-from mixgrid.benchmarks import Answered, Benchmark, load_benchmarks
-from mixgrid.identity import Settings
-from mixgrid.statistics import ratio_interval, wilson_interval
+from mixgrid.benchmarks import Answered, Benchmark, load_benchmarks, rate_of
+from mixgrid.identity import Runtime, Settings
+from mixgrid.judge.settings import JudgeRuntime, JudgeSettings
+from mixgrid.statistics import ratio_interval
 from mixgrid.step import Step
 from mixgrid.steps import Kind, Work
 
@@ -22,13 +24,23 @@ class ScoreSettings(Settings):
 
     benchmark: str
     grader_version: int = 1
+    judge: JudgeSettings | None = None
 
 
-def score(settings: ScoreSettings, *, answers: Step, data: Step) -> Step:
+class ScoreRuntime(Runtime):
+    """How the judge is reached and where its files lie; whether programs may run without a sandbox."""
+
+    unsafe_code: bool = False
+    judge: JudgeRuntime | None = None
+    prompts: str | None = None
+    references: str | None = None
+
+
+def score(settings: ScoreSettings, *, answers: Step, data: Step, runtime: ScoreRuntime) -> Step:
     """The step for one checkpoint's answers; `data` holds the references."""
     return Step(
         kind="score", version=VERSION, settings=settings, inputs={"answers": answers, "data": data},
-        label=answers.label, title=f"score {answers.label}",
+        runtime=runtime, label=answers.label, title=f"score {answers.label}",
     )  # fmt: skip
 
 
@@ -52,18 +64,17 @@ def make(work: Work) -> dict[str, Any]:
         Answered(item=items[item], turns=texts[item], finish_reason=reason)
         for item, reason in zip(last["item"], last["finish_reason"], strict=True)
     ]
-    grading = Grading(progress=work.progress)
-    verdicts = pd.DataFrame([dict(verdict) for verdict in benchmark.grade(answered, grading)])
+    grading = Grading(settings=work.settings, runtime=work.runtime, progress=work.progress)
+    said = benchmark.grade(answered, grading)
+    verdicts = pd.DataFrame([dict(verdict) for verdict in said])
     kept = last[["item", "prompt", "answer", "tokens", "finish_reason"]]
     pd.concat([kept, verdicts], axis=1).to_parquet(work.folder / "items.parquet", index=False)
     rates = {name: float(column.mean()) for name, column in verdicts.items() if column.dtype == bool}
     rates["truncated"] = float((last["finish_reason"] == "length").mean())
-    said = zip(turns["answer"], turns["finish_reason"], turns["tokens"], strict=True)
-    behaved = mean_behaviour([behaviour(a, finish_reason=reason, tokens=int(n)) for a, reason, n in said])
-    right, n = int(verdicts[benchmark.headline].sum()), len(verdicts)
-    interval = wilson_interval(right, n)
-    figures = {"score": right / n, "n": n, "low": interval.low, "high": interval.high, "rates": rates}
-    return figures | {"behaviour": behaved} | grading.facts
+    rows = zip(turns["answer"], turns["finish_reason"], turns["tokens"], strict=True)
+    behaved = mean_behaviour([behaviour(text, finish_reason=reason, tokens=int(n)) for text, reason, n in rows])
+    figure = grading.figure or rate_of(benchmark.headline, said)
+    return asdict(figure) | {"rates": rates, "behaviour": behaved} | grading.facts
 
 
 def _loss(work: Work) -> dict[str, Any]:
@@ -76,4 +87,4 @@ def _loss(work: Work) -> dict[str, Any]:
     return {"score": value, "n": len(losses), "low": interval.low, "high": interval.high}
 
 
-KIND = Kind(name="score", version=VERSION, settings=ScoreSettings, make=make)
+KIND = Kind(name="score", version=VERSION, settings=ScoreSettings, runtime=ScoreRuntime, make=make)

@@ -23,7 +23,7 @@ from mixgrid.cells import Selection
 from mixgrid.execute import WorkOrder
 from mixgrid.lock import read_lock
 from mixgrid.plan import make_plan
-from mixgrid.runtime import Interval, TrainingRuntime
+from mixgrid.runtime import Interval, StudyRuntime, TrainingRuntime
 from mixgrid.step import Step
 from mixgrid.store import Store
 from mixgrid.study_file import load_study
@@ -69,7 +69,7 @@ def main() -> int:
 def _stage(study: str, cell: str, store: Store) -> tuple[Step, int]:
     """The last stage of a cell, and how many steps it has."""
     file = load_study(study)
-    runtime = TrainingRuntime(snapshot_every=Interval(steps=EVERY_STEPS))
+    runtime = StudyRuntime(training=TrainingRuntime(snapshot_every=Interval(steps=EVERY_STEPS)))
     plan = make_plan(file.study, selection=Selection(), lock=read_lock(file, store), store=store, runtime=runtime)
     step = plan.chains[cell][-1]
     record = store.find(step)

@@ -9,7 +9,7 @@ from mixgrid.cells import Selection
 from mixgrid.execute import WorkOrder, execute
 from mixgrid.plan import Plan, make_plan
 from mixgrid.progress import Progress, silent
-from mixgrid.runtime import DEFAULT, TrainingRuntime
+from mixgrid.runtime import DEFAULT, StudyRuntime, TrainingRuntime
 from mixgrid.schedule import Schedule
 from mixgrid.step import Step
 from mixgrid.store import Store
@@ -44,7 +44,7 @@ def plan_of() -> PlanOf:
             assert old in text
             text = text.replace(old, new)
         study = parse_study(text, path=Path("tiny.yaml"))
-        return make_plan(study, selection=Selection(only=("rq4",)), lock={}, runtime=runtime)
+        return make_plan(study, selection=Selection(only=("rq4",)), lock={}, runtime=StudyRuntime(training=runtime))
 
     return build
 
