@@ -182,7 +182,7 @@ def _copy_files(store: Store, record: Record, target: Path, *, study: str) -> No
 
 def grade(options: argparse.Namespace) -> int:
     """Grade answers made elsewhere, a line each; 1 if they could not be graded here."""
-    from mixgrid.benchmarks.grade import grade_gsm8k_rows, read_gsm8k_data
+    from mixgrid.grading.gsm8k_rows import grade_gsm8k_rows, read_gsm8k_data
 
     try:
         answers = Path(options.answers).read_text(encoding="utf-8").split("\n")
@@ -200,8 +200,8 @@ def grade(options: argparse.Namespace) -> int:
 
 
 def _grade_programs(answers: list[str], options: argparse.Namespace) -> int:
-    from mixgrid.benchmarks.grade_humaneval import grade_humaneval_rows, read_humaneval_data
     from mixgrid.errors import NoSandbox
+    from mixgrid.grading.humaneval_rows import grade_humaneval_rows, read_humaneval_data
     from mixgrid.sandbox import open_sandbox
 
     problems, sandbox = read_humaneval_data(options.data), None

@@ -24,12 +24,12 @@ import mixgrid.steps
 import mixgrid.strategies
 import tasks
 from mixgrid.benchmarks import Answered, Benchmark, load_benchmarks
-from mixgrid.conversations import Conversation, exchange
+from mixgrid.conversations import Conversation
 from mixgrid.experiments import Axes, load_experiments
 from mixgrid.grading import Grading
 from mixgrid.identity import Runtime, Settings
 from mixgrid.sources import GeneratedSource, PublishedSource, load_sources
-from mixgrid.sources.forms import FORMS
+from mixgrid.sources.forms import FORMS, Normalised, normalise
 from mixgrid.steps import KIND_ORDER, load_kinds
 from mixgrid.strategies import Stages, Strategy, load_strategies
 
@@ -109,7 +109,7 @@ def test_flow_file_that_prefect_may_load_by_its_bare_name_is_named_like_no_other
     ],
 )  # fmt: skip
 def test_folder_of_things_has_one_a_file_each_with_a_name_of_its_own(package: ModuleType, attribute: str) -> None:
-    machinery = {"files", "forms", "fields", "benchmark_forms", "reading", "grade", "grade_humaneval"}
+    machinery = {"files", "forms", "fields", "benchmark_forms", "reading"}
     modules = [m.name for m in pkgutil.iter_modules(package.__path__) if m.name not in machinery]
     things = [getattr(importlib.import_module(f"{package.__name__}.{name}"), attribute) for name in modules]
     names = [thing.name for thing in things]
@@ -193,18 +193,44 @@ def test_generated_source_keeps_its_counts_and_no_prompt_on_both_sides(name: str
     assert {row.prompt for row in rows} & {row.prompt for row in held_out} == set()
 
 
-def reference_of(benchmark: Benchmark) -> str:
-    """A real reference answer: one of the lab's own rows, or GSM8K's form."""
+ROWS: dict[str, tuple[dict[str, Any], str]] = {
+    "gsm8k_test": ({"question": "?", "answer": "48/2=24\n#### 24"}, "so 24\n#### 24"),
+    "hendrycks_math": ({"problem": "?", "solution": "It is $\\boxed{\\frac12}$."}, "$\\boxed{0.5}$"),
+    "human_eval": (
+        {
+            "task_id": "mine/0", "prompt": 'def add(a, b):\n    """The sum."""\n', "entry_point": "add",
+            "test": "def check(candidate):\n    assert candidate(1, 2) == 3\n",
+        },
+        "```python\ndef add(a, b):\n    return a + b\n```",
+    ),
+    "mbpp": (
+        {"task_id": 1, "text": "Write a function to add.", "code": "def add(a, b):\n    return a + b",
+         "test_list": ["assert add(1, 2) == 3"]},
+        "def add(a, b):\n    return b + a",
+    ),
+    "ifeval": ({"key": 1, "prompt": "?", "instruction_id_list": ["punctuation:no_comma"], "kwargs": [{}]}, "None."),
+}  # fmt: skip
+"""A row of each published source that benchmarks ask, and a right answer to it."""
+
+
+def item_of(benchmark: Benchmark) -> tuple[Conversation, str]:
+    """An item and a right answer: one of the lab's own rows, or one written by hand."""
     source = load_sources()[str(benchmark.data)]
-    made = isinstance(source, GeneratedSource)
-    return source.generate(rows=1, held_out=1, seed=0)[1][0].response if made else "48/2=24\n#### 24"
+    if isinstance(source, GeneratedSource):
+        item = source.generate(rows=1, held_out=1, seed=0)[1][0]
+        return item, item.response
+    row, answer = ROWS[source.name]
+    read = normalise(source.form, row, origin=0)
+    assert isinstance(read, Normalised)
+    return read.conversation, answer
 
 
-@pytest.mark.parametrize("name", [n for n, b in load_benchmarks().items() if b.generates])
-def test_benchmark_grades_its_reference_right_and_silence_wrong(name: str) -> None:
+@pytest.mark.parametrize("name", [n for n, b in load_benchmarks().items() if b.generates and not b.judged])
+def test_benchmark_grades_a_right_answer_right_and_silence_wrong(name: str) -> None:
     benchmark: Benchmark = load_benchmarks()[name]
     assert benchmark.grade is not None
-    item = exchange("?", reference_of(benchmark))
-    right, silent = Answered(item=item, turns=(item.response,)), Answered(item=item, turns=("",))
+    item, answer = item_of(benchmark)
+    assert benchmark.ask(item).messages[-1].role == "user"
+    right, silent = Answered(item=item, turns=(answer,)), Answered(item=item, turns=("",))
     verdicts = benchmark.grade([right, silent], Grading())
     assert [verdict[benchmark.headline] for verdict in verdicts] == [True, False]

@@ -10,7 +10,9 @@ answer is 70" are read too, in that order. `mixgrid.grading.math_answers` says w
 
 import re
 
+from mixgrid.benchmarks import Benchmark, Verdict
 from mixgrid.errors import SourceError
+from mixgrid.grading import one_by_one
 from mixgrid.grading.math_answers import extract_boxed, same_answer
 from mixgrid.grading.math_text import LONGEST
 from mixgrid.grading.turns import own_turn
@@ -55,3 +57,12 @@ def _bare(said: str) -> str | None:
     formula = _FORMULA.match(said.strip())
     text = next(filter(None, formula.groups()), "") if formula else _SENTENCE_END.split(said, maxsplit=1)[0]
     return text.strip(" \t*$") or None
+
+
+def _with_extracted(answer: str, reference: str) -> Verdict:
+    return grade(answer, reference) | {"extracted": extract_answer(answer)}
+
+
+BENCHMARK = Benchmark(
+    name="hendrycks_math", data="hendrycks_math", grade=one_by_one(_with_extracted), max_new_tokens=1024
+)

@@ -18,12 +18,15 @@ and /53 draw from `random`, and /33 and /37 take iterators: see `mixgrid.sandbox
 import ast
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from mixgrid.benchmarks import Asked
-from mixgrid.conversations import Message
+from mixgrid.benchmarks import Answered, Asked, Benchmark, Verdict
+from mixgrid.conversations import Conversation, Message
 from mixgrid.errors import SourceError
+from mixgrid.grading import Grading
+from mixgrid.grading.checked import check_programs
 from mixgrid.grading.programs import preamble_of, program_of
 from mixgrid.sources.files import shown
 
@@ -107,3 +110,21 @@ def _defines_check(test: str) -> bool:
     except (SyntaxError, ValueError):
         return False
     return any(isinstance(node, ast.FunctionDef) and node.name == "check" for node in nodes)
+
+
+def grade(answers: Sequence[Answered], grading: Grading) -> Sequence[Verdict]:
+    """Whether each answer's program passes its problem's tests, in the sandbox."""
+    return check_programs([case_of(problem_of_reference(a.reference), a.text) for a in answers], grading)
+
+
+def styled(style: Style) -> Benchmark:
+    """The benchmark in one style of asking."""
+
+    def ask_item(item: Conversation) -> Asked:
+        return ask(problem_of_reference(item.response).prompt, style=style)
+
+    name = "humaneval" if style == "chat" else f"humaneval.{style}"
+    return Benchmark(name=name, data="human_eval", ask=ask_item, grade=grade, headline="passed")
+
+
+BENCHMARK = styled("chat")

@@ -20,7 +20,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mixgrid.benchmarks import Answered, Benchmark, Verdict
 from mixgrid.errors import SourceError
+from mixgrid.grading import Grading
+from mixgrid.grading.checked import check_programs
 from mixgrid.grading.code_blocks import UNREADABLE, Statement, statement_of
 from mixgrid.grading.programs import program_of
 from mixgrid.sources.files import shown
@@ -112,3 +115,11 @@ def _calls(test: str) -> list[ast.Call]:
 
 def _statements(source: str) -> list[Statement]:
     return [statement_of(node, source.split("\n")) for node in ast.parse(source).body]
+
+
+def grade(answers: Sequence[Answered], grading: Grading) -> Sequence[Verdict]:
+    """Whether each answer's program passes its problem's tests, in the sandbox."""
+    return check_programs([case_of(problem_of_reference(a.reference), a.text) for a in answers], grading)
+
+
+BENCHMARK = Benchmark(name="mbpp", data="mbpp", grade=grade, headline="passed")

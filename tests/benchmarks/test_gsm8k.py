@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mixgrid.benchmarks.grade import grade_gsm8k_rows, read_gsm8k_data
+from mixgrid.grading.gsm8k_rows import grade_gsm8k_rows, read_gsm8k_data
 from mixgrid.benchmarks.gsm8k import LONGEST_NUMBER, Verdict, extract_flexible, extract_strict, grade
 from mixgrid.errors import AnswersError, SourceError
 
