@@ -115,7 +115,7 @@ class JudgeClient:
             used = counted or worst
             reply = _reply(completion.choices[0], counted)
             if isinstance(reply, Reply):
-                await asyncio.to_thread(keep, reply)
+                await keep(reply)
             return reply
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
