@@ -28,9 +28,9 @@ def judge_all(
 ) -> Run:  # fmt: skip
     """Judge all first turns, then all second turns. Not to be called in a running event loop.
 
-    Raises AnswersError for a question the bench does not have, SourceError for files other than the settings', JudgeError
-    when the endpoint takes no request at all, StoreError when the cache cannot be read or written. What was answered
-    until then is kept in each case.
+    Raises AnswersError for a question the bench does not have, SourceError for files other than the settings say,
+    JudgeError when the endpoint takes no request at all, StoreError when the cache cannot be read or written. What was
+    answered until then is kept in each case.
     """
     for planned, found in ((settings.prompts, bench.prompt_file), (settings.references, bench.reference_file)):
         if planned is not None and (found is None or found.sha256 != planned):
