@@ -6,8 +6,9 @@ The name is the SHA-256 of the whole request: model, messages, temperature, toke
 The endpoint's address is no part of it: a judge is its model, not the port it is served on. So one name, one model.
 
 In a folder, `<name>.part` is both the claim on a request and the file under construction: locked by who asks, renamed
-when the reply is on the disk. A killed process leaves it unlocked, and other processes wait for the reply instead of
-paying for it again. Elsewhere an object is written whole, and two processes may ask the same at the same time.
+when the reply is on the disk. A killed process leaves it unlocked, with a whole reply or none, and other processes wait
+for the reply instead of paying for it again. Elsewhere an object is written whole, and two processes may ask the same
+at the same time.
 """
 
 import asyncio
@@ -15,8 +16,8 @@ import fcntl
 import hashlib
 import os
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -63,7 +64,7 @@ class _Entry(BaseModel):
     reply: Reply
 
 
-Keep = Callable[[Reply], None]
+Keep = Callable[[Reply], Awaitable[None]]
 """Puts a reply on the disk; it may be used once this returns."""
 
 
@@ -77,65 +78,85 @@ class Cache:
     def find(self, request: Request) -> Reply | None:
         """The reply kept for this request. Raises StoreError when the cache cannot be read."""
         data = self._store.read_bytes(_path(request.key))
-        try:
-            entry = _Entry.model_validate_json(data) if data is not None else None
-        except ValidationError:
-            return None
-        return entry.reply if entry is not None and entry.request == request else None
+        return _reply_in(data, request) if data is not None else None
 
     @asynccontextmanager
     async def claim(self, request: Request) -> AsyncIterator[Keep]:
         """While inside nobody else asks this request; look it up again first. Raises StoreError."""
-        key = request.key
-        async with self._here[key]:
+        path = _path(request.key)
+        async with self._here[request.key]:
             if not self._store.is_local:
-                yield lambda reply: self._store.write_atomically(_path(key), _bytes(request, reply))
+                yield lambda reply: asyncio.to_thread(self._store.write_atomically, path, _entry(request, reply))
                 return
-            final = Path(self._store.root) / _path(key)
-            part = final.with_suffix(".part")
-            file = await self._lock(part)
+            final = Path(self._store.root) / path
+            with self._writing(path):
+                file = await _lock(final, request)
             try:
-                yield lambda reply: self._keep(file, part, final, _bytes(request, reply))
+                yield lambda reply: self._keep(file, final, _entry(request, reply))
             finally:
                 if not file.closed:
-                    part.unlink(missing_ok=True)
+                    if not os.fstat(file.fileno()).st_size:
+                        final.with_suffix(".part").unlink(missing_ok=True)
                     file.close()
 
-    async def _lock(self, part: Path) -> IO[bytes]:
-        while True:
-            try:
-                part.parent.mkdir(parents=True, exist_ok=True)
-                file = part.open("ab")
-            except OSError as error:
-                raise StoreError(f"judge cache {self._store.url}: cannot write {part.name}: {error}") from error
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if part.exists() and os.fstat(file.fileno()).st_ino == part.stat().st_ino:
-                    return file
-            except (BlockingIOError, FileNotFoundError):
-                await asyncio.sleep(_POLL_S)
-            file.close()  # held by another process, or renamed or removed by it meanwhile
-
-    def _keep(self, file: IO[bytes], part: Path, final: Path, data: bytes) -> None:
-        try:
-            file.truncate(0)
+    async def _keep(self, file: IO[bytes], final: Path, data: bytes) -> None:
+        with self._writing(final.name):
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-            part.replace(final)
-            file.close()
-            folder = os.open(final.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            file.flush()  # at once: from here on a kill loses nothing, and only a power cut could
+            await asyncio.to_thread(_finish, file, final)
+
+    @contextmanager
+    def _writing(self, name: str) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
-            raise StoreError(f"judge cache {self._store.url}: cannot write {final.name}: {error}") from error
+            raise StoreError(f"judge cache {self._store.url}: cannot write {name}: {error}") from error
+
+
+async def _lock(final: Path, request: Request) -> IO[bytes]:
+    """The empty `.part` file, locked; a whole reply that a killed process left in it is put in its place first."""
+    part = final.with_suffix(".part")
+    while True:
+        part.parent.mkdir(parents=True, exist_ok=True)
+        file = part.open("ab")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            mine = os.fstat(file.fileno()).st_ino == part.stat().st_ino
+        except BlockingIOError:
+            await asyncio.sleep(_POLL_S)
+            mine = False
+        except FileNotFoundError:  # renamed or removed by who held it
+            mine = False
+        if mine and _reply_in(part.read_bytes(), request):
+            _finish(file, final)
+        elif mine:
+            file.truncate(0)
+            return file
+        file.close()
+
+
+def _finish(file: IO[bytes], final: Path) -> None:
+    os.fsync(file.fileno())
+    final.with_suffix(".part").replace(final)
+    file.close()
+    folder = os.open(final.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _path(key: str) -> str:
     return f"{key[:2]}/{key}.json"
 
 
-def _bytes(request: Request, reply: Reply) -> bytes:
+def _entry(request: Request, reply: Reply) -> bytes:
     return _Entry(request=request, reply=reply).model_dump_json().encode()
+
+
+def _reply_in(data: bytes, request: Request) -> Reply | None:
+    try:
+        entry = _Entry.model_validate_json(data)
+    except ValidationError:
+        return None
+    return entry.reply if entry.request == request else None

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from mixgrid.errors import AnswersError
+from mixgrid.errors import AnswersError, SourceError
 from mixgrid.judge.budget import NO_TOKENS
 from mixgrid.judge.cache import Reply, Request
 from mixgrid.judge.client import Failure, JudgeClient
@@ -28,9 +28,16 @@ def judge_all(
 ) -> Run:  # fmt: skip
     """Judge all first turns, then all second turns. Not to be called in a running event loop.
 
-    Raises AnswersError for a question the bench does not have, JudgeError when the endpoint takes no request at all,
-    StoreError when the cache cannot be read or written. What was answered until then is kept in each case.
+    Raises AnswersError for a question the bench does not have, SourceError for files other than the settings say,
+    JudgeError when the endpoint takes no request at all, StoreError when the cache cannot be read or written. What was
+    answered until then is kept in each case.
     """
+    for planned, found in ((settings.prompts, bench.prompt_file), (settings.references, bench.reference_file)):
+        if planned is not None and (found is None or found.sha256 != planned):
+            raise SourceError(
+                f"{found.name if found else 'no file'} is not what was planned (SHA-256 "
+                f"{found.sha256[:16] if found else None}, planned {planned[:16]}); plan again with the new content"
+            )
     unknown = [answer.question_id for answer in answers if answer.question_id not in bench.questions]
     if unknown:
         raise AnswersError(

@@ -49,6 +49,11 @@ class Answer:
         return made if self.body is None else self.body
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, *_: object) -> None:
+        """A client that was killed is no news."""
+
+
 class JudgeServer:
     """Does what `behave(request, attempt)` says, in `Answer`'s words; `completions` counts those sent to the living.
 
@@ -65,7 +70,7 @@ class JudgeServer:
         self.attempts: Counter[str] = Counter()
         self.completions: Counter[str] = Counter()
         self._lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server = _Server(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}/v1"
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
@@ -101,9 +106,12 @@ class JudgeServer:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            wbufsize = -1  # one packet: a second one would wait 40 ms for the first one's acknowledgement
 
             def do_POST(self) -> None:
                 asked = self.rfile.read(int(self.headers["Content-Length"]))
+                if len(asked) < int(self.headers["Content-Length"]):
+                    return  # the client was killed
                 answer = judge.answer(asked)
                 answer.wait()
                 if _is_closed(self.connection):
@@ -121,6 +129,7 @@ class JudgeServer:
                 self.send_header("Content-Length", str(len(answer.data)))
                 self.end_headers()
                 self.wfile.write(answer.data[: len(answer.data) // 2] if answer.drop else answer.data)
+                self.wfile.flush()
                 self.close_connection = answer.drop
 
             def log_message(self, *_: object) -> None:

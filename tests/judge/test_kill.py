@@ -91,6 +91,18 @@ def test_damaged_or_foreign_file_counts_as_none_and_is_written_again(
     assert judge_all(answers[:4], bench=bench, settings=SETTINGS, runtime=runtime).spent.calls == 0
 
 
+def test_reply_that_a_killed_process_had_not_put_in_its_place_is_taken_up(
+    judge_server: Any, bench: Bench, answers: Sequence[ModelAnswer]
+) -> None:
+    runtime = judge_server.runtime()
+    judge_all(answers[:4], bench=bench, settings=SETTINGS, runtime=runtime)
+    for path in Path(runtime.cache).rglob("*.json"):
+        path.rename(path.with_suffix(".part"))
+    run = judge_all(answers[:4], bench=bench, settings=SETTINGS, runtime=runtime)
+    assert (run.spent.calls, [j.score for j in run.judgments]) == (0, [7.0] * 8)
+    assert kept(judge_server) == 8
+
+
 def test_cache_behind_a_url_keeps_replies_too(
     judge_server: Any, bench: Bench, answers: Sequence[ModelAnswer], s3_server: str
 ) -> None:
