@@ -52,8 +52,8 @@ def grade(answers: Sequence[Answered], grading: Grading) -> Sequence[Verdict]:
     if run.open:
         reasons = dict(Counter(str(judgment.reason) for judgment in run.open))
         raise StepError(
-            f"mt_bench: {len(run.open)} of {len(run.judgments)} judgments are still open ({reasons}); what was judged is "
-            "kept: run again, with more budget in the runtime file if it was spent"
+            f"mt_bench: {len(run.open)} of {len(run.judgments)} judgments are still open ({reasons}); what was judged"
+            " is kept: run again, with more budget in the runtime file if it was spent"
         )
     summary = summarise(run.judgments, bench.questions)
     if summary.overall.value is None or summary.overall.interval is None:

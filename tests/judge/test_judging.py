@@ -135,7 +135,7 @@ def test_model_without_a_second_answer_has_no_second_judgment(judge_server: Any,
 
 
 def test_unknown_question_is_the_user_s_error(judge_server: Any, bench: Bench) -> None:
-    with pytest.raises(AnswersError, match=r"question 7 is not among the 80 of questions.jsonl"):
+    with pytest.raises(AnswersError, match=r"question 7 is not among the 80 of the bench"):
         judge_all([ModelAnswer(7, ("a",))], bench=bench, settings=SETTINGS, runtime=judge_server.runtime())
 
 
