@@ -201,7 +201,7 @@ def grade(options: argparse.Namespace) -> int:
 
 def _grade_programs(answers: list[str], options: argparse.Namespace) -> int:
     from mixgrid.errors import NoSandbox
-    from mixgrid.grading.humaneval_rows import grade_humaneval_rows, read_humaneval_data
+    from mixgrid.grading.humaneval_rows import grade_humaneval_rows, read_humaneval_data, summary
     from mixgrid.sandbox import open_sandbox
 
     problems, sandbox = read_humaneval_data(options.data), None
@@ -209,9 +209,14 @@ def _grade_programs(answers: list[str], options: argparse.Namespace) -> int:
         sandbox = open_sandbox("unsafe" if options.unsafe_code else "auto")
     except NoSandbox as error:
         print(f"NoSandbox: {error}", file=sys.stderr)
+    verdicts = []
     for verdict in grade_humaneval_rows(answers, problems, sandbox=sandbox):
         print(json.dumps(verdict), flush=True)
-    return 0 if sandbox else 1
+        verdicts.append(verdict)
+    if sandbox is None:
+        return 1
+    print(f"{summary(verdicts)}; sandbox: {sandbox.mode}", file=sys.stderr)
+    return 0
 
 
 def doctor(options: argparse.Namespace) -> int:

@@ -86,6 +86,21 @@ def test_grade_gsm8k_prints_both_verdicts_in_the_order_of_the_answers(tmp_path: 
     ]
 
 
+def test_grade_humaneval_prints_a_verdict_a_row_and_pass_at_k(tmp_path: Path) -> None:
+    problem = {"task_id": "mine/7", "prompt": "def half(x):\n", "entry_point": "half"}
+    check = "def check(candidate):\n    assert candidate(4) == 2\n"
+    (tmp_path / "data.jsonl").write_text(json.dumps(problem | {"test": check}) + "\n")
+    bodies = ["    return x // 2", "    return x", "    while True: pass", "    return x +", "    raise ValueError"]
+    rows = [{"task_id": "mine/7", "completion": body} for body in bodies]
+    (tmp_path / "answers.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done = mixgrid("grade", "humaneval", tmp_path / "answers.jsonl", "--data", tmp_path / "data.jsonl")
+    assert done.returncode == 0, done.stderr
+    verdicts = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [row["verdict"] for row in verdicts] == ["passed", "failed", "timeout", "error", "error"]
+    assert {row["task_id"] for row in verdicts} == {"mine/7"}
+    assert "pass@1 0.200, pass@5 1.000 over 1 problems; sandbox: " in done.stderr
+
+
 def test_help_loads_neither_torch_nor_prefect() -> None:
     code = "import sys; from flows.command_line import parser; parser(); print({'torch', 'prefect'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)

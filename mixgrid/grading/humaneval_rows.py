@@ -7,10 +7,11 @@ a verdict; a row that cannot be read is the user's error, and names its line.
 """
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from statistics import fmean
 from typing import TYPE_CHECKING
 
-from mixgrid.benchmarks.humaneval import Problem, case_of, problem_of
+from mixgrid.benchmarks.humaneval import Problem, case_of, pass_at_k, problem_of
 from mixgrid.errors import AnswersError, SourceError
 from mixgrid.sources.files import BadRow, parse_json, read_rows, shown
 
@@ -38,6 +39,18 @@ def grade_humaneval_rows(
             outcomes = [verdict.outcome for verdict in verdicts]
         for (problem, _), outcome in zip(chunk, outcomes, strict=True):
             yield {"task_id": problem.task_id, "verdict": outcome}
+
+
+def summary(verdicts: Iterable[Mapping[str, object]]) -> str:
+    """`pass@1 0.52, pass@10 0.81 over 164 problems`: the largest k is the fewest answers that a problem has."""
+    outcomes: dict[object, list[bool]] = {}
+    for row in verdicts:
+        outcomes.setdefault(row["task_id"], []).append(row["verdict"] == "passed")
+    if not outcomes:
+        return "no answers"
+    ks = sorted({1, min(map(len, outcomes.values()))})
+    means = {k: fmean(pass_at_k(len(passed), sum(passed), k) for passed in outcomes.values()) for k in ks}
+    return f"{', '.join(f'pass@{k} {mean:.3f}' for k, mean in means.items())} over {len(outcomes)} problems"
 
 
 def read_humaneval_data(location: str) -> list[Problem]:
