@@ -1,6 +1,6 @@
 """What a box does to itself before it reads a byte of the program, and again before it runs it.
 
-    confine(landlock=True, ...)   limits, another user, no privileges, Landlock, seccomp: only Python's files can be read
+    confine(landlock=True, ...)   another user, no privileges, Landlock, seccomp: only Python's files can be read
     seal()                        the last capability and every path are gone; the program may run
 
 It runs inside the box, which has nothing to lose yet, and is loaded there without the rest of mixgrid. All of it is

@@ -4,8 +4,8 @@
     decode(["set", 1, 1])    ->  {1}
 
 None, booleans, text, floats (NaN and infinities too) and integers up to 2**53 are themselves; all else is a list that
-opens with its tag. Both sides use this file, and only what `decode` gives is believed: instances of builtin types, never
-of a class of the program's. It is loaded in the box without the rest of mixgrid.
+opens with its tag. Both sides use this file, and only what `decode` gives is believed: instances of builtin types,
+never of a class of the program's. It is loaded in the box without the rest of mixgrid.
 """
 
 import json
