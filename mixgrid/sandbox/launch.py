@@ -75,7 +75,8 @@ def readable() -> tuple[str, ...]:
     platform_library = sysconfig.get_path("platstdlib", vars={"platbase": sys.base_exec_prefix})
     system = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache", "/nix/store")
     own = (python()[0], library, platform_library, f"{prefix}/lib", f"{sys.base_exec_prefix}/lib")
-    return tuple(dict.fromkeys(path for path in (*system, *own) if Path(path).exists()))
+    real = [os.path.realpath(path) for path in own]  # Python finds its library from where it really lies
+    return tuple(dict.fromkeys(path for path in (*system, *own, *real) if Path(path).exists()))
 
 
 def bubblewrap() -> str | None:

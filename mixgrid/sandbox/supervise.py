@@ -57,6 +57,10 @@ class _Box:
         command = launch.in_bubblewrap(launch.python(), report=report) if self._inner else launch.python()
         try:
             self._process = launch.start(command, stdin=stdin, stdout=stdout, keep=(report,) if self._inner else ())
+        except OSError:
+            self.hand_over()
+            os.close(self._report)
+            raise
         finally:
             for end in (stdin, stdout, report):
                 os.close(end)
@@ -86,10 +90,9 @@ class _Box:
                 os.close(self._handle)
                 with suppress(subprocess.TimeoutExpired):  # the monitor leaves when all in the box are gone
                     self._process.wait(10)
-            with suppress(ProcessLookupError, PermissionError):
+            if self._process.returncode is None:  # not waited for, so that the id is still its own
                 os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.kill()
-            self._process.wait()
+                self._process.wait()
         finally:
             os.close(self._report)
 
