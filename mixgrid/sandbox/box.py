@@ -2,10 +2,10 @@
 
     <- ["program", "def add(a, b): return a + b"]        -> ["loaded"]
     <- ["call", "add", ["list", 1, 2], ["dict"]]         -> ["value", 3]
-    <- ["call", "add", ["list", 1, null], ["dict"]]      -> ["raised", "TypeError", "Exception", "BaseException", "object"]
+    <- ["call", "add", ["list", 1, null], ["dict"]]      -> ["raised", "TypeError", "Exception", ...]
 
-Nobody outside believes a word of what comes back: a program that takes this process over can only answer what it could
-have returned. It is loaded without the rest of mixgrid, by `launch.BOOT`.
+Nobody outside believes a word of what comes back: a program that takes this process over can only answer what it
+could have returned. It is loaded without the rest of mixgrid, by `launch.BOOT`.
 """
 
 import os
@@ -35,7 +35,7 @@ def main(settings: dict[str, Any]) -> None:
         if settings["mode"] != "unsafe":
             seal()
         namespace = _load(program)
-    except BaseException as error:  # noqa: BLE001: whatever the program raises is told
+    except BaseException as error:  # noqa: BLE001 (whatever the program raises is told)
         send(answers, _told(error))
     else:
         send(answers, ["loaded"])
@@ -44,6 +44,7 @@ def main(settings: dict[str, Any]) -> None:
 
 def _own_pipes() -> tuple[int, int]:
     """Descriptors of the two pipes, moved away from standard input and output: what is printed goes nowhere."""
+    os.closerange(3, 1024)  # bubblewrap leaves its own open, and what it reports to us must not be forged
     pipes = os.dup(0), os.dup(1)
     for standard in (0, 1):
         os.dup2(2, standard)
@@ -77,7 +78,7 @@ def send_answer(answers: int, namespace: dict[str, Any], name: str, arguments: A
         return send(answers, ["value", encode(value)])
     except (NotPlain, MemoryError):
         return send(answers, ["not plain"])
-    except BaseException as error:  # noqa: BLE001: whatever the program raises is told
+    except BaseException as error:  # noqa: BLE001 (whatever the program raises is told)
         return send(answers, _told(error))
 
 

@@ -1,15 +1,15 @@
 """A program, how it is checked, and what came of it.
 
-Case(program="def add(a, b): return a + b", entry_point="add", check="def check(candidate): assert candidate(1, 2) == 3")
--> Verdict(outcome="passed", detail="")
+Case(program="def add(a, b): return a + b", entry_point="add", check="def check(f): assert f(1, 2) == 3")
+->  Verdict(outcome="passed", detail="")
 """
 
 from dataclasses import dataclass
 from typing import Literal
 
 Outcome = Literal["passed", "failed", "timeout", "error"]
-"""`failed`: an assertion did not hold, or a value could not be decoded. `error`: the program could not be loaded, raised,
-or ended its process."""
+"""`failed`: an assertion did not hold, or a value could not be decoded. `error`: the program could not be loaded,
+raised, or ended its process."""
 
 
 @dataclass(frozen=True, kw_only=True)

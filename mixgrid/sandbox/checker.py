@@ -1,11 +1,11 @@
 """Outside the box: run a problem's own `check` against a stand-in for the program, in a process of its own.
 
-    def check(candidate): assert candidate(1, 2) == 3      ->  ["ready"], then ["passed", ""] or ["failed", "AssertionError"]
+    def check(candidate): assert candidate(1, 2) == 3    ->  ["ready"], then ["passed", ""]
 
 The check and its expectations never enter the box; arguments go in and builtin literals come out. A check that hangs or
-eats memory costs only this process, which is killed. Names that the check uses without defining them (HumanEval/32, /33,
-/38 and /50 call functions of their prompt) are the program's functions, called in the box in the same way: the check
-decides which, not the program.
+eats memory costs only this process, which is killed. Names that the check uses without defining them (HumanEval/32,
+/33, /38 and /50 call functions of their prompt) are the program's functions, called in the box in the same way: the
+check decides which, not the program.
 """
 
 import builtins
@@ -72,7 +72,8 @@ class Box:
             self.settle("error", "the check passes an argument that cannot be encoded")
         answer = self.ask(message)
         if answer == ["missing"]:
-            raise NameError(f"name {name!r} is not defined by the program")
+            self.raised = NameError(f"name {name!r} is not defined by the program")
+            raise self.raised
         if answer[0] == "raised":
             self.raised = self._exception(answer)
             raise self.raised
@@ -126,7 +127,7 @@ def judge(box: Box, program: str, entry_point: str, check: str) -> tuple[str, st
         _run(box, entry_point, check)
     except Settled:
         pass
-    except BaseException as error:  # noqa: BLE001: whatever ends the check is a verdict
+    except BaseException as error:  # noqa: BLE001 (whatever ends the check is a verdict)
         return box.verdict or _of_exception(box, error)
     return box.verdict or ("passed", "")
 

@@ -1,6 +1,6 @@
 """What a box does to itself before it reads a byte of the program, and again before it runs it.
 
-    confine(landlock=True, ...)   limits, another user, no privileges, Landlock, seccomp: only Python's files can be read
+    confine(landlock=True, ...)   another user, no privileges, Landlock, seccomp: only Python's files can be read
     seal()                        the last capability and every path are gone; the program may run
 
 It runs inside the box, which has nothing to lose yet, and is loaded there without the rest of mixgrid. All of it is
@@ -20,8 +20,10 @@ OLDEST_LANDLOCK = 1  # Linux 5.13
 
 _SECCOMP_MODE_FILTER = 2
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_KEEPCAPS, _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 1, 4, 8, 22, 38
-_CAPSET = {"x86_64": 126, "aarch64": 91}
+_CAPGET, _CAPSET = {"x86_64": (125, 126), "aarch64": (90, 91)}.get(os.uname().machine, (0, 0))
+_CAPABILITY_HEADER = struct.pack("=Ii", 0x20080522, 0)  # _LINUX_CAPABILITY_VERSION_3, this process
 _CAP_DAC_READ_SEARCH = 1 << 2
+_CAP_KILL, _CAP_SETGID, _CAP_SETUID = 1 << 5, 1 << 6, 1 << 7
 _LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 444, 445, 446  # the same on every architecture
 _READ_FILE, _READ_DIRECTORY = 1 << 2, 1 << 3
 _FILE_RIGHTS = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 5: (1 << 16) - 1}  # since that version
@@ -46,10 +48,10 @@ def confine(*, landlock: bool, readable: Sequence[str]) -> None:
     """Give up all but reading files (with Landlock: only `readable` and what is below). Raises OSError, step named."""
     if not supported():
         raise OSError("seccomp: the system calls of this machine are not known")
-    keep = _CAP_DAC_READ_SEARCH if landlock and os.geteuid() == 0 else 0  # Python may lie in root's home
+    kept = _capabilities() & _CAP_DAC_READ_SEARCH if landlock else 0  # Python may lie in root's home
     if landlock:
         _become_nobody()
-    _set_capabilities(keep)
+    _set_capabilities(kept)
     _control(_PR_SET_DUMPABLE, 0)
     _control(_PR_SET_PDEATHSIG, 9)
     _control(_PR_SET_NO_NEW_PRIVS, 1)
@@ -65,26 +67,24 @@ def seal() -> None:
 
 
 def _become_nobody() -> None:
-    """Another user than the caller, where we may: a root without the right to change stays, and is held by the rest."""
-    if os.geteuid() != 0:
-        return
-    _control(_PR_SET_KEEPCAPS, 1)
-    try:
+    """Another user than root, if root may do that here and also kill the other; else the other walls hold it."""
+    needed = _CAP_KILL | _CAP_SETGID | _CAP_SETUID
+    if os.geteuid() == 0 and _capabilities() & needed == needed:
+        _control(_PR_SET_KEEPCAPS, 1)
         os.setgroups([])
         os.setresgid(NOBODY, NOBODY, NOBODY)
         os.setresuid(NOBODY, NOBODY, NOBODY)
-    except PermissionError:
-        return
+
+
+def _capabilities() -> int:
+    """The first 32 of those that are in effect."""
+    data = ctypes.create_string_buffer(24)
+    _call("capabilities", _CAPGET, _CAPABILITY_HEADER, data)
+    return int(struct.unpack("=6I", data.raw)[0])
 
 
 def _set_capabilities(kept: int) -> None:
-    header = struct.pack("=Ii", 0x20080522, 0)  # _LINUX_CAPABILITY_VERSION_3, this process
-    try:
-        _call("capabilities", _CAPSET[os.uname().machine], header, struct.pack("=6I", kept, kept, 0, 0, 0, 0))
-    except PermissionError:
-        if kept == 0:
-            raise
-        _set_capabilities(0)
+    _call("capabilities", _CAPSET, _CAPABILITY_HEADER, struct.pack("=6I", kept, kept, 0, 0, 0, 0))
 
 
 def _control(option: int, value: int) -> None:

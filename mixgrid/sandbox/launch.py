@@ -1,10 +1,12 @@
 """How the two processes of a case are started: the box around the program, and the checker outside.
 
-    bwrap --unshare-all --cap-drop ALL --ro-bind /usr/lib /usr/lib ... python -I -S -B -c BOOT     bubblewrap
-    python -I -S -B -c BOOT                                                                       native, unsafe
+    bwrap --unshare-all --cap-drop ALL --ro-bind /usr/lib /usr/lib ... python -P -s -S -B -c BOOT     bubblewrap
+    python -P -s -S -B -c BOOT                                                                        native, unsafe
 
 `BOOT` reads a frame with compiled modules from standard input, so that nothing of mixgrid has to be readable in a box.
-Both start with an empty environment and by Popen, never by a fork of a process that may hold a GPU or other threads.
+Both start with an environment that has only a fixed hash seed, so that the order of a set is the same in every run
+(`-I`, which is `-E -P -s`, would ignore it); the box clears even that. They start by Popen, never by a fork of a
+process that may hold a GPU or other threads.
 """
 
 import functools
@@ -21,6 +23,7 @@ from typing import Literal
 
 Mode = Literal["bubblewrap", "native", "unsafe"]
 
+ENVIRONMENT = {"PYTHONHASHSEED": "0"}
 BOX_MODULES = ("values", "syscalls", "confine", "preload", "box")
 CHECKER_MODULES = ("values", "checker")
 
@@ -61,7 +64,7 @@ def _compiled(name: str) -> tuple[str, object]:
 def python() -> tuple[str, ...]:
     """This interpreter, that of a virtual environment's base, without site-packages or any user's settings."""
     executable = os.path.realpath(sys._base_executable)  # type: ignore[attr-defined]
-    return (executable, "-I", "-S", "-B", "-X", "utf8", "-c", BOOT)
+    return (executable, "-P", "-s", "-S", "-B", "-X", "utf8", "-c", BOOT)
 
 
 @functools.cache
@@ -72,7 +75,8 @@ def readable() -> tuple[str, ...]:
     platform_library = sysconfig.get_path("platstdlib", vars={"platbase": sys.base_exec_prefix})
     system = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache", "/nix/store")
     own = (python()[0], library, platform_library, f"{prefix}/lib", f"{sys.base_exec_prefix}/lib")
-    return tuple(dict.fromkeys(path for path in (*system, *own) if Path(path).exists()))
+    real = [os.path.realpath(path) for path in own]  # Python finds its library from where it really lies
+    return tuple(dict.fromkeys(path for path in (*system, *own, *real) if Path(path).exists()))
 
 
 def bubblewrap() -> str | None:
@@ -102,7 +106,7 @@ def start(command: Sequence[str], *, stdin: int, stdout: int, keep: Sequence[int
         stdout=stdout,
         stderr=subprocess.DEVNULL,
         pass_fds=keep,
-        env={},
+        env=ENVIRONMENT,
         cwd="/",
         start_new_session=True,
     )

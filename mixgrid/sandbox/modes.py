@@ -14,7 +14,7 @@ from typing import Literal
 from mixgrid.errors import NoSandbox, StepError
 from mixgrid.progress import Progress, silent
 from mixgrid.sandbox.case import Case, Verdict
-from mixgrid.sandbox.launch import Mode, bubblewrap, in_bubblewrap, python
+from mixgrid.sandbox.launch import ENVIRONMENT, Mode, bubblewrap, in_bubblewrap, python
 from mixgrid.sandbox.supervise import BoxDidNotStart, run_case
 
 _WAYS_OUT = (
@@ -31,8 +31,9 @@ def holes():
     attempts = {
         "read": lambda: open("/etc/passwd").read(), "look": lambda: os.stat("/etc"), "list": lambda: os.listdir("/"),
         "write": lambda: open("/tmp/mixgrid-hole", "w"), "shared memory": lambda: open("/dev/shm/mixgrid-hole", "w"),
-        "process": lambda: open("/proc/self/environ").read(), "fork": os.fork, "signal": lambda: os.kill(os.getpid(), 0),
-        "network": socket.socket, "execute": lambda: os.execv("/bin/sh", ["sh"]),
+        "process": lambda: open("/proc/self/environ").read(), "fork": os.fork,
+        "signal": lambda: os.kill(os.getpid(), 0), "network": socket.socket,
+        "execute": lambda: os.execv("/bin/sh", ["sh"]),
     }
     open_ = [name for name, attempt in attempts.items() if not fails(attempt)]
     return open_ + [name for name in os.environ]
@@ -64,7 +65,7 @@ class Sandbox:
         Raises StepError if boxes no longer start, which is no verdict on a program.
         """
         verdicts: dict[int, Verdict] = {}
-        pool = ThreadPoolExecutor(workers or len(os.sched_getaffinity(0)))
+        pool = ThreadPoolExecutor(workers or _cores())
         try:
             places = {pool.submit(self._check, case): place for place, case in enumerate(cases)}
             for future in as_completed(places):
@@ -75,15 +76,19 @@ class Sandbox:
         return [verdicts[place] for place in range(len(cases))]
 
     def _check(self, case: Case) -> Verdict:
-        for attempt in range(1, _ATTEMPTS + 1):
+        for attempt in range(_ATTEMPTS):
+            time.sleep(attempt)
             try:
                 return run_case(case, self.mode)
             except (BoxDidNotStart, OSError) as error:
                 reason = error
-                time.sleep(attempt)
         raise StepError(
             f"the {self.mode} sandbox started {_ATTEMPTS} times in vain: {reason}; `mixgrid doctor` tries it"
         )
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def open_sandbox(mode: Literal["auto", "bubblewrap", "native", "unsafe"] = "auto") -> Sandbox:
@@ -128,7 +133,9 @@ def _fault_of_bubblewrap() -> str | None:
         return "bwrap is not installed"
     command = in_bubblewrap([*python()[:-1], "pass"])
     try:
-        ended = subprocess.run(command, env={}, cwd="/", stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+        ended = subprocess.run(
+            command, env=ENVIRONMENT, cwd="/", stdin=subprocess.DEVNULL, capture_output=True, timeout=60
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         return str(error)
     return (

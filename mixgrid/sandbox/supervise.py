@@ -18,10 +18,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from mixgrid.sandbox.case import Case, Verdict
-from mixgrid.sandbox.launch import (
-    BOX_MODULES, CHECKER_MODULES, Mode, boot_frame, in_bubblewrap, python, readable, start,
-)  # fmt: skip
+from mixgrid.sandbox import launch
+from mixgrid.sandbox.case import Case, Outcome, Verdict
+from mixgrid.sandbox.launch import Mode
 from mixgrid.sandbox.values import receive
 
 MEMORY = 512 * 2**20  # of a box
@@ -55,9 +54,13 @@ class _Box:
         self._report, report = os.pipe()
         self._handle: int | None = None
         self._inner = mode == "bubblewrap"
-        command = in_bubblewrap(python(), report=report) if self._inner else python()
+        command = launch.in_bubblewrap(launch.python(), report=report) if self._inner else launch.python()
         try:
-            self._process = start(command, stdin=stdin, stdout=stdout, keep=(report,) if self._inner else ())
+            self._process = launch.start(command, stdin=stdin, stdout=stdout, keep=(report,) if self._inner else ())
+        except OSError:
+            self.hand_over()
+            os.close(self._report)
+            raise
         finally:
             for end in (stdin, stdout, report):
                 os.close(end)
@@ -87,29 +90,29 @@ class _Box:
                 os.close(self._handle)
                 with suppress(subprocess.TimeoutExpired):  # the monitor leaves when all in the box are gone
                     self._process.wait(10)
-            with suppress(ProcessLookupError, PermissionError):
+            if self._process.returncode is None:  # not waited for, so that the id is still its own
                 os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.kill()
-            self._process.wait()
+                self._process.wait()
         finally:
             os.close(self._report)
 
 
 @contextmanager
 def _checker(case: Case, mode: Mode, box: _Box) -> Iterator["subprocess.Popen[bytes]"]:
-    box_settings = {"mode": mode, "memory": MEMORY, "cpu_s": _cpu_limit(case), "readable": readable()}
+    box_settings = {"mode": mode, "memory": MEMORY, "cpu_s": _cpu_limit(case), "readable": launch.readable()}
     settings: dict[str, Any] = {
         "requests": box.requests, "answers": box.answers, "memory": CHECKER_MEMORY, "cpu_s": _cpu_limit(case),
-        "boot": boot_frame(BOX_MODULES, box_settings), "program": case.program, "entry_point": case.entry_point, "check": case.check,
+        "boot": launch.boot_frame(launch.BOX_MODULES, box_settings),
+        "program": case.program, "entry_point": case.entry_point, "check": case.check,
     }  # fmt: skip
     keep = (box.requests, box.answers)
     try:
-        process = start(python(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, keep=keep)
+        process = launch.start(launch.python(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, keep=keep)
     finally:
         box.hand_over()
     with process:
         try:
-            process.stdin.write(boot_frame(CHECKER_MODULES, settings))  # type: ignore[union-attr]
+            process.stdin.write(launch.boot_frame(launch.CHECKER_MODULES, settings))  # type: ignore[union-attr]
             process.stdin.close()  # type: ignore[union-attr]
             yield process
         finally:
@@ -130,7 +133,7 @@ def _await_start(verdicts: int) -> None:
         raise BoxDidNotStart(told[1])
 
 
-def _await(verdicts: int, processes: Sequence[int], timeout_s: float) -> list[str] | None:
+def _await(verdicts: int, processes: Sequence[int], timeout_s: float) -> tuple[Outcome, str] | None:
     """The outcome and its detail; None when the time is over."""
     started = time.monotonic()
     waited = dict.fromkeys(processes, 0.0)
@@ -144,9 +147,10 @@ def _await(verdicts: int, processes: Sequence[int], timeout_s: float) -> list[st
             return None
         if _readable(verdicts, max(left, 0.01)):
             try:
-                return list(receive(verdicts))
+                outcome, detail = receive(verdicts)
+                return outcome, detail
             except EOFError:
-                return ["error", "the check ended its process"]
+                return "error", ("the check ended its process")
 
 
 def _readable(pipe: int, seconds: float) -> bool:

@@ -4,8 +4,8 @@
     decode(["set", 1, 1])    ->  {1}
 
 None, booleans, text, floats (NaN and infinities too) and integers up to 2**53 are themselves; all else is a list that
-opens with its tag. Both sides use this file, and only what `decode` gives is believed: instances of builtin types, never
-of a class of the program's. It is loaded in the box without the rest of mixgrid.
+opens with its tag. Both sides use this file, and only what `decode` gives is believed: instances of builtin types,
+never of a class of the program's. It is loaded in the box without the rest of mixgrid.
 """
 
 import json
@@ -41,6 +41,12 @@ def _integer(value: int, _: int) -> Any:
     return number if -_PLAIN_INTEGER <= number <= _PLAIN_INTEGER else ["int", f"{number:x}"]
 
 
+def _text(value: str, _: int) -> Any:
+    if str.__len__(value) > MAXIMUM_FRAME:
+        raise NotPlain("too large")
+    return str.__str__(value)
+
+
 def _sequence(tag: str, read: Callable[[Any], Iterator[object]]) -> Callable[[Any, int], Any]:
     return lambda value, depth: [tag, *(encode(item, depth) for item in read(value))]
 
@@ -61,7 +67,7 @@ def _iterator(value: Iterable[object], depth: int) -> Any:
 _ENCODERS: list[tuple[Any, Callable[[Any, int], Any]]] = [
     (int, _integer),
     (float, lambda value, _: float.__float__(value)),
-    (str, lambda value, _: str.__str__(value)),
+    (str, _text),
     (list, _sequence("list", list.__iter__)),
     (tuple, _sequence("tuple", tuple.__iter__)),
     (dict, _mapping),
