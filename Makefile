@@ -40,6 +40,9 @@ packages:
 	@command -v chromium >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \
 	  { apt-get update -q && apt-get install -qy --no-install-recommends chromium; } || \
 	  echo "chromium could not be installed; the tests of the page in a browser will not run"
+	@command -v bwrap >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \
+	  { apt-get update -q && apt-get install -qy --no-install-recommends bubblewrap; } || \
+	  echo "bubblewrap could not be installed; the tests of the sandbox will use its native mode only"
 
 lint: env
 	$(BIN)/ruff format --check .
