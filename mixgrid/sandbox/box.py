@@ -8,13 +8,18 @@ Nobody outside believes a word of what comes back: a program that takes this pro
 could have returned. It is loaded without the rest of mixgrid, by `launch.BOOT`.
 """
 
+from __future__ import annotations
+
 import os
 import sys
-from typing import Any
 
 from mixgrid.sandbox.confine import confine, limit_resources, seal
 from mixgrid.sandbox.preload import preload
 from mixgrid.sandbox.values import NotPlain, decode, encode, receive, send
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # the module typing takes longer to load than all else here
+    from typing import Any
 
 
 def main(settings: dict[str, Any]) -> None:

@@ -30,7 +30,7 @@ CHECKER_MODULES = ("values", "checker")
 BOOT = """
 import marshal, os, sys
 def take(size):
-    data = b""
+    data = bytearray()
     while len(data) < size:
         part = os.read(0, size - len(data))
         if not part:

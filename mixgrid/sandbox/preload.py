@@ -6,19 +6,33 @@ A sealed box opens no file, so that it cannot even see which ones exist. Only mo
 imported, by their names in the program's syntax tree; nothing of the program runs.
 """
 
+from __future__ import annotations
+
 import codecs
 import importlib
 import re
 import sys
 from collections.abc import Iterator
 from encodings.aliases import aliases
-from typing import Any
 
-# Used by programs without being named, or by other modules only when they are called.
-_ALWAYS = ("collections.abc", "math", "random", "re", "string", "typing")
-_LAZY = {"strptime": ("_strptime",), "traceback": ("linecache",), "\\N{": ("unicodedata",), "idna": ("stringprep",)}
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # the module typing takes longer to load than all else here
+    from typing import Any
+
+# What the standard library imports only when it is called, by a word that such a call needs.
+_LAZY = {
+    "most_common": ("heapq",),
+    "User": ("copy",),
+    "singledispatch": ("types", "typing", "weakref"),
+    "strptime": ("_strptime",),
+    "warn": ("warnings", "linecache", "traceback"),
+    "traceback": ("linecache", "unicodedata"),
+    "idna": ("encodings.idna",),
+    "unicode_escape": ("unicodedata",),
+    "urllib": ("unicodedata",),
+}
 # These do something when imported, or are no use to a program.
-_NEVER = {
+_NEVER = (
     "antigravity",
     "this",
     "idlelib",
@@ -29,7 +43,7 @@ _NEVER = {
     "ensurepip",
     "venv",
     "__main__",
-}
+)
 _DYNAMIC = re.compile(r"(?:__import__|import_module)\s*\(\s*[\"']([\w.]{1,80})[\"']")
 _ONLY_PARSE = 0x400  # ast.PyCF_ONLY_AST; the module ast is slow to load
 
@@ -37,7 +51,7 @@ _ONLY_PARSE = 0x400  # ast.PyCF_ONLY_AST; the module ast is slow to load
 def preload(program: str) -> None:
     """Import the standard modules and look up the encodings that the program names. Raises what its syntax raises."""
     tree = compile(program, "<program>", "exec", flags=_ONLY_PARSE, dont_inherit=True)
-    wanted = dict.fromkeys(_ALWAYS)
+    wanted = dict[str, None]()
     for node in _walk(tree):
         wanted.update(dict.fromkeys(_named(node)))
     for sign, modules in _LAZY.items():

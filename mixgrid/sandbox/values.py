@@ -8,10 +8,15 @@ opens with its tag. Both sides use this file, and only what `decode` gives is be
 never of a class of the program's. It is loaded in the box without the rest of mixgrid.
 """
 
+from __future__ import annotations
+
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # the module typing takes longer to load than all else here
+    from typing import Any
 
 MAXIMUM_FRAME = 4 * 2**20  # bytes; the largest answer of HumanEval's own solutions has 2 KB
 MAXIMUM_ITEMS = 200_000  # of one iterator, which may have no end
@@ -151,8 +156,8 @@ def receive(pipe: int) -> Any:
         raise NotPlain("malformed") from error
 
 
-def _read(pipe: int, length: int) -> bytes:
-    data = b""
+def _read(pipe: int, length: int) -> bytearray:
+    data = bytearray()
     while len(data) < length:
         part = os.read(pipe, min(length - len(data), 2**16))
         if not part:
