@@ -9,6 +9,7 @@
     ├── StoreError            the store cannot be read or written
     │   └── DamagedArtifact   a file is not what its record says; it is made again, never used
     └── StepError             a step failed; the rest of the grid goes on
+        └── GenerationError   a server refused to answer, or kept failing
 
 A message says what was wrong, the value, what is allowed and what to do.
 """
@@ -56,3 +57,7 @@ class DamagedArtifact(StoreError):
 
 class StepError(MixgridError):
     """A step failed; what depends on it cannot run, the rest of the grid goes on."""
+
+
+class GenerationError(StepError):
+    """A server refused to answer a prompt, or kept failing."""

@@ -1,7 +1,7 @@
 """Where an answer ends: at the end token, at a stop string, or at the limit.
 
-    Ending(tokenizer, max_new_tokens=64, stop=["USER:"]).answer(ids)
-    -> Answer(text=" 4", finish_reason="stop", tokens=6)       # " 4" and the tokens up to the one that ends "USER:"
+Ending(tokenizer, max_new_tokens=64, stop=["USER:"]).answer(ids)
+-> Answer(text=" 4", finish_reason="stop", tokens=6)       # " 4" and the tokens up to the one that ends "USER:"
 """
 
 from bisect import bisect_left

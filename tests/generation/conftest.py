@@ -6,7 +6,15 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, GPT2Config, GPTNeoXConfig, LlamaConfig, MistralConfig, Qwen2Config
+from transformers import (
+    AutoModelForCausalLM,
+    GPT2Config,
+    GPTNeoXConfig,
+    LlamaConfig,
+    MambaConfig,
+    MistralConfig,
+    Qwen2Config,
+)
 
 from mixgrid.generation import Answer
 from mixgrid.models import train_tokenizer
@@ -27,6 +35,8 @@ CONFIGS: dict[str, Callable[[], Any]] = {
     "qwen2": lambda: Qwen2Config(**ROTARY, num_key_value_heads=2),
     "gpt_neox": lambda: GPTNeoXConfig(**ROTARY),
     "gpt2": lambda: GPT2Config(**SHAPE, initializer_range=1.0, tie_word_embeddings=False),
+    "llama_eager": lambda: LlamaConfig(**ROTARY, attn_implementation="eager"),
+    "mamba": lambda: MambaConfig(vocab_size=len(TOKENIZER), hidden_size=16, num_hidden_layers=1),
     "mistral": lambda: MistralConfig(**ROTARY, num_key_value_heads=2, sliding_window=6),
 }
 """GPT-2 has absolute positions, Mistral here a window that its prompts outgrow."""

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from mixgrid.errors import InputError, StepError
 from mixgrid.generation import Answer, Prompt, generate, make_engine
 from mixgrid.generation.batched import choose_decoder
 from mixgrid.generation.lean_decoder import LeanDecoder
@@ -48,7 +49,13 @@ def test_answers_equal_those_of_transformers_prompt_by_prompt(
     temperature=st.sampled_from([0.0, 1.0]),
 )
 def test_answers_depend_on_neither_batch_size_nor_neighbours(
-    architecture: str, prompts: list[str], batch_size: int, limit: int, temperature: float, model_of: Any, tokenizer: Any
+    architecture: str,
+    prompts: list[str],
+    batch_size: int,
+    limit: int,
+    temperature: float,
+    model_of: Any,
+    tokenizer: Any,
 ) -> None:
     model = model_of(architecture)
     asked = [Prompt(text, temperature, seed) for seed, text in enumerate(prompts)]
@@ -85,6 +92,17 @@ def test_answer_ends_before_a_stop_string_and_counts_its_tokens(model_of: Any, t
     (cut,) = generate(model_of(), tokenizer, ["abc"], max_new_tokens=30, batch_size=1, stop=["never said", stop])
     count = next(n for n, text in zip(lengths, texts, strict=True) if stop in text)
     assert cut == Answer(texts[-1][: texts[-1].index(stop)], "stop", count)
+
+
+def test_model_without_keys_and_values_is_refused(model_of: Any, tokenizer: Any) -> None:
+    with pytest.raises(StepError, match="MambaForCausalLM takes no `past_key_values`"):
+        generate(model_of("mamba"), tokenizer, ["abc"], max_new_tokens=4, batch_size=1)
+
+
+@pytest.mark.parametrize(("name", "message"), [("vllm", "'vllm' is unknown"), ("server", "no server was given")])
+def test_engine_that_is_unknown_or_lacks_its_server_is_refused(name: str, message: str, tokenizer: Any) -> None:
+    with pytest.raises(InputError, match=message):
+        make_engine(name, tokenizer=tokenizer, batch_size=1)
 
 
 def test_answer_of_one_token_ends_at_its_limit(model_of: Any, tokenizer: Any) -> None:
