@@ -1,6 +1,6 @@
 """Answers a second of mixgrid's generation and of what users do instead: same model, prompts, machine and answers.
 
-    MIXGRID_TEST_DATA=../shared/data python tests/bench/generation.py --json generation.json
+    MIXGRID_TEST_DATA=../shared/data python tests/bench/generation.py
 
     | contender | answers/s | new tokens/s | mixgrid is N x as fast | same answers |
     | mixgrid, batch of 64 | 12.70 | 1,085 | 1.00 | yes |
@@ -58,21 +58,18 @@ class Timed:
         return [tokens for *_, tokens in self.answers]
 
 
-def answer_as_mixgrid(model: Any, tokenizer: Any, prompts: Sequence[str], *, limit: int, batch_size: int) -> list[Any]:
-    """The engine `transformers`."""
-    return generate(model, tokenizer, prompts, max_new_tokens=limit, batch_size=batch_size)
-
-
-def answer_padded(model: Any, tokenizer: Any, prompts: Sequence[str], *, limit: int, batch_size: int) -> list[Any]:
+def answer_padded(
+    model: Any, tokenizer: Any, prompts: Sequence[str], *, max_new_tokens: int, batch_size: int
+) -> list[Answer]:
     """`model.generate` on batches in the prompts' order, padded on the left."""
-    answers = []
+    answers: list[Answer] = []
     for start in range(0, len(prompts), batch_size):
         batch = tokenizer(
             prompts[start : start + batch_size], return_tensors="pt", padding=True, padding_side="left",
             return_token_type_ids=False,
         )  # fmt: skip
         output = model.generate(
-            **batch, do_sample=False, max_new_tokens=limit, eos_token_id=tokenizer.eos_token_id,
+            **batch, do_sample=False, max_new_tokens=max_new_tokens, eos_token_id=tokenizer.eos_token_id,
             pad_token_id=tokenizer.pad_token_id,
         )  # fmt: skip
         for new in output[:, batch["input_ids"].shape[1] :].tolist():
@@ -83,23 +80,19 @@ def answer_padded(model: Any, tokenizer: Any, prompts: Sequence[str], *, limit: 
     return answers
 
 
-def answer_one_by_one(model: Any, tokenizer: Any, prompts: Sequence[str], *, limit: int, batch_size: int) -> list[Any]:  # noqa: ARG001
-    """`model.generate` on a prompt at a time."""
-    return answer_padded(model, tokenizer, prompts, limit=limit, batch_size=1)
-
-
 @dataclass(frozen=True, kw_only=True)
 class Contender:
-    """`bar`: mixgrid is to be N x as fast."""
+    """`bar`: mixgrid is to be N x as fast. `batch_size`: other than the one asked for."""
 
     title: str
     answer: Callable[..., list[Any]]
     bar: float | None = None
+    batch_size: int | None = None
 
 
 CONTENDERS = {
-    "mixgrid": Contender(title="mixgrid, batch of {}", answer=answer_as_mixgrid),
-    "one": Contender(title="generate, one prompt at a time", answer=answer_one_by_one, bar=10),
+    "mixgrid": Contender(title="mixgrid, batch of {}", answer=generate),
+    "one": Contender(title="generate, one prompt at a time", answer=answer_padded, bar=10, batch_size=1),
     "padded": Contender(title="generate, padded batches of {}", answer=answer_padded, bar=2),
 }
 
@@ -121,9 +114,6 @@ def main() -> int:
     print(f"torch {version('torch')}, transformers {version('transformers')}; threads: {given.threads}")
     print(f"{len(lengths)} answers, mean {sum(lengths) / len(lengths):.0f} new tokens, quartiles {quarters}\n")
     print(*table(timed, batch_size=given.batch_size), "", *bars(timed, threads=given.threads), sep="\n")
-    if given.json:
-        figures = {name: asdict(t) | {"answers": len(t.answers), "rate": t.rate} for name, t in timed.items()}
-        given.json.write_text(json.dumps({"options": vars(given), "contenders": figures}, default=str, indent=1))
     return int(any(t.answers != timed["mixgrid"].answers for t in timed.values()))
 
 
@@ -134,7 +124,6 @@ def _options() -> argparse.ArgumentParser:
     options.add_argument("--limit", type=int, default=256, help="new tokens an answer")
     options.add_argument("--rounds", type=int, default=1, help="run all so often, keep each one's fastest")
     options.add_argument("--threads", type=int, default=1)
-    options.add_argument("--json", type=Path)
     options.add_argument("--child", help=argparse.SUPPRESS)
     options.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     return options
@@ -184,10 +173,11 @@ def _child(name: str, folder: Path, given: argparse.Namespace) -> None:
     with torch.no_grad():
         model.lm_head.weight[tokenizer.eos_token_id] *= END_TOKEN_SCALE
     prompts = json.loads((folder / "prompts.json").read_text())
-    options = {"limit": given.limit, "batch_size": given.batch_size}
-    CONTENDERS[name].answer(model, tokenizer, prompts[given.prompts :], **options)
+    contender = CONTENDERS[name]
+    options = {"max_new_tokens": given.limit, "batch_size": contender.batch_size or given.batch_size}
+    contender.answer(model, tokenizer, prompts[given.prompts :], **options)
     started, cpu = time.perf_counter(), time.process_time()
-    answers = CONTENDERS[name].answer(model, tokenizer, prompts[: given.prompts], **options)
+    answers = contender.answer(model, tokenizer, prompts[: given.prompts], **options)
     seconds = time.perf_counter() - started
     timed = Timed(
         answers=[[a.text, a.finish_reason, a.tokens] for a in answers], seconds=seconds,
