@@ -11,6 +11,8 @@
     │   └── DamagedArtifact   a file is not what its record says; it is made again, never used
     └── StepError             a step failed; the rest of the grid goes on
         └── NoSandbox         generated programs cannot be checked on this machine
+=======
+        └── GenerationError   a server refused to answer, or kept failing
 
 A message says what was wrong, the value, what is allowed and what to do.
 """
@@ -66,3 +68,7 @@ class StepError(MixgridError):
 
 class NoSandbox(StepError):
     """No sandbox works on this machine, so that no generated program is run; the benchmark has no score."""
+
+
+class GenerationError(StepError):
+    """A server refused to answer a prompt, or kept failing."""

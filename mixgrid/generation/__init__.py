@@ -11,17 +11,38 @@ server         an OpenAI-compatible or vLLM server
 from collections.abc import Sequence
 from typing import Any
 
-from mixgrid.generation.engine import Answer, Engine, Prompt
+from mixgrid.errors import InputError
+from mixgrid.generation.engine import Answer, Engine, Prompt, Server
 from mixgrid.progress import Progress, silent
 
-__all__ = ["Answer", "Engine", "Prompt", "generate", "make_engine"]
+__all__ = ["ENGINES", "Answer", "Engine", "Prompt", "Server", "generate", "make_engine"]
+
+ENGINES = ("transformers", "continuous", "server")
 
 
-def make_engine(name: str, *, model: Any, tokenizer: Any, batch_size: int, add_special_tokens: bool = True) -> Engine:
-    """The engine of that name: `transformers`."""
-    from mixgrid.generation.batched import BatchedEngine
+def make_engine(
+    name: str,
+    *,
+    tokenizer: Any,
+    batch_size: int,
+    model: Any = None,
+    server: Server | None = None,
+    add_special_tokens: bool = True,
+) -> Engine:
+    """An engine by name. `server` needs a Server and no model, the others a model; a server's requests at once are
+    `batch_size`. Raises InputError for another name."""
+    from mixgrid.generation import batched, continuous
+    from mixgrid.generation.server import ServerEngine
 
-    return BatchedEngine(model, tokenizer, batch_size=batch_size, add_special_tokens=add_special_tokens)
+    options: dict[str, Any] = {"batch_size": batch_size, "add_special_tokens": add_special_tokens}
+    if name == "server" and server is not None:
+        return ServerEngine(server, tokenizer, **options)
+    if name in ("transformers", "continuous") and model is not None:
+        kind = batched.BatchedEngine if name == "transformers" else continuous.ContinuousEngine
+        return kind(model, tokenizer, **options)
+    if name in ENGINES:
+        raise InputError(f"engine {name}: {'no server was' if name == 'server' else 'no model was'} given; give one")
+    raise InputError(f"engine {name!r} is unknown; choose one of {', '.join(ENGINES)}")
 
 
 def generate(
@@ -34,13 +55,15 @@ def generate(
     add_special_tokens: bool = True,
     stop: Sequence[str] = (),
     engine: str = "transformers",
+    server: Server | None = None,
     progress: Progress = silent,
 ) -> list[Answer]:
     """Answers in the prompts' order; a text is a prompt at temperature 0."""
     asked = [Prompt(prompt) if isinstance(prompt, str) else prompt for prompt in prompts]
     chosen = make_engine(
-        engine, model=model, tokenizer=tokenizer, batch_size=batch_size, add_special_tokens=add_special_tokens
-    )
+        engine, model=model, tokenizer=tokenizer, batch_size=batch_size, server=server,
+        add_special_tokens=add_special_tokens,
+    )  # fmt: skip
     answers: dict[int, Answer] = {}
     for index, answer in chosen.answers(asked, max_new_tokens=max_new_tokens, stop=stop):
         answers[index] = answer

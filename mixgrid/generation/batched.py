@@ -3,8 +3,8 @@
     engine = BatchedEngine(model, tokenizer, batch_size=128)
     for index, answer in engine.answers([Prompt("USER: 1 + 1? ASSISTANT:")], max_new_tokens=64): ...
 
-Answers differ in length by a factor of ten and more, so a batch that waits for its longest row mostly computes rows that
-have ended. Prompts wait in order of length, the longest first: what is left at the end is short.
+Answers differ in length by a factor of ten and more, so a batch that waits for its longest row mostly computes rows
+that have ended. Prompts wait in order of length, the longest first: what is left at the end is short.
 """
 
 from collections import deque
@@ -15,8 +15,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from mixgrid.generation.engine import Answer, Prompt
 from mixgrid.generation.ending import Ending
+from mixgrid.generation.engine import Answer, Prompt
 from mixgrid.generation.sampling import draws, next_tokens
 
 REFILL_SHARE = 0.25

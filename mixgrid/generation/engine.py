@@ -42,3 +42,17 @@ class Engine(Protocol):
         self, prompts: Sequence[Prompt], *, max_new_tokens: int, stop: Sequence[str] = ()
     ) -> Iterator[tuple[int, Answer]]:
         """The number of a prompt and its answer, each as soon as it is there, in any order."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    """Where an OpenAI-compatible server answers, such as http://127.0.0.1:8000/v1, and the model's name there.
+
+    The key is read from the environment variable `key_variable` when a request is made, and kept nowhere.
+    """
+
+    url: str
+    model: str
+    key_variable: str = "MIXGRID_SERVER_KEY"
+    timeout_s: float = 600.0
+    attempts: int = 6

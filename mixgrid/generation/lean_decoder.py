@@ -4,10 +4,10 @@
     decoder.admit([[1, 57, 9], [1, 80]])          # all tokens but each prompt's last
     decoder.step(torch.tensor([33, 4]))           # their last tokens -> logits, 2 x V
 
-The same mathematics as transformers' LlamaForCausalLM: about a dozen operations a layer instead of a hundred. Queries and
-keys are stored with the two halves of a head interleaved, as in mixgrid.training.lean_llama, so that rotating is one
-complex product. Reading keys and values is what takes the time in long batches: rows attend in blocks, each as wide as
-its own longest row.
+The same mathematics as transformers' LlamaForCausalLM: about two dozen operations a layer instead of a hundred. Queries
+and keys are stored with the two halves of a head interleaved, as in mixgrid.training.lean_llama, so that rotating is
+one complex product. Reading keys and values is what takes the time in long batches: rows attend in blocks, each as
+wide as its own longest row.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,7 +25,7 @@ from mixgrid.training.lean_engine import not_plain
 LARGEST = 500_000_000
 """Parameters. Of larger models a copy of the weights would hurt, and the operations' start no longer counts."""
 _BLOCK_NUMBERS = 2**19
-"""Keys and values that a block of rows reads in a layer: small enough to skip padding, large enough to pay its start."""
+"""Keys and values that a block of rows reads in a layer: few enough to skip padding, enough to pay its start."""
 _PREFILL_TOKENS = 1024
 """At once: more do not stay in a core's cache."""
 
@@ -121,9 +121,9 @@ class LeanDecoder:
         """Queries, keys and values, each N x T x heads x D; the first two rotated."""
         qkv_NTC = torch.matmul(rms_norm(x_NTC, layer.norm1.shape, layer.norm1, self._eps), layer.qkv)
         qkv_NTHD = qkv_NTC.view(*x_NTC.shape[:2], -1, self._size)
-        turned_NTHD, value_NTHD = qkv_NTHD.split([self._heads + self._key_heads, self._key_heads], dim=2)
-        torch.view_as_complex(turned_NTHD.unflatten(3, (-1, 2))).mul_(turn)
-        return *turned_NTHD.split([self._heads, self._key_heads], dim=2), value_NTHD
+        turned_NTHD, value_NTHD = torch.split(qkv_NTHD, [self._heads + self._key_heads, self._key_heads], dim=2)
+        torch.view_as_complex(turned_NTHD.view(*turned_NTHD.shape[:3], -1, 2)).mul_(turn)
+        return *torch.split(turned_NTHD, [self._heads, self._key_heads], dim=2), value_NTHD
 
     def _attend(self, number: int, rows: slice, query_N1AD: Tensor, hidden_N1T: Tensor) -> Tensor:
         """Each query's attention over its row; query heads that share keys are as many queries of one head."""

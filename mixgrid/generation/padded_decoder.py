@@ -7,6 +7,7 @@
 The cache is transformers' own for the model, which all rows fill at the same column: no prompt comes later.
 """
 
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,15 +15,22 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
+from mixgrid.errors import StepError
+
 # N rows, T columns, V vocabulary
 
 
 class PaddedDecoder:
-    """See `mixgrid.generation.batched.Decoder`."""
+    """See `mixgrid.generation.batched.Decoder`. Raises StepError for a model whose cache is of another kind."""
 
     refills = False
 
     def __init__(self, model: Any) -> None:
+        if "past_key_values" not in inspect.signature(model.forward).parameters:
+            kind = type(model).__name__
+            raise StepError(
+                f"{kind} takes no `past_key_values`; mixgrid generates with models that do, or with a server"
+            )
         self._model = model
 
     def admit(self, prompts: Sequence[Sequence[int]]) -> None:

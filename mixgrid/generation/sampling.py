@@ -24,8 +24,9 @@ def next_tokens(logits_NV: Tensor, *, temperatures: Sequence[float], numbers: Se
     likeliest_N = logits_NV.argmax(-1)
     if not any(temperatures):
         return likeliest_N
-    options = {"dtype": torch.float64, "device": logits_NV.device}
-    temperatures_N1, numbers_N1 = (torch.tensor(part, **options)[:, None] for part in (temperatures, numbers))
+    temperatures_N1, numbers_N1 = (
+        torch.tensor(part, dtype=torch.float64, device=logits_NV.device)[:, None] for part in (temperatures, numbers)
+    )
     warm_N1 = temperatures_N1 > 0
     scaled_NV = logits_NV.double() / temperatures_N1.where(warm_N1, temperatures_N1.new_ones(()))
     cumulative_NV = scaled_NV.softmax(-1).cumsum(-1)

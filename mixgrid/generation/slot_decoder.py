@@ -5,7 +5,7 @@
     decoder.step(torch.tensor([33, 4]))           # their last tokens -> logits, 2 x V
 
 transformers' DynamicCache copies all keys and values each step to add a column, and all its rows end at that column.
-Here a step writes in place, each row at its own length; the model sees a cache that was filled on the right, and a mask.
+Here a step writes in place, each row at its own length; the model sees a cache filled up on the right, and a mask.
 """
 
 from collections.abc import Sequence
@@ -84,8 +84,8 @@ class SlotDecoder:
         cache = DynamicCache(config=self._model.config)
         positions_NT = torch.arange(tokens_NT.shape[1], device=tokens_NT.device).expand(tokens_NT.shape)
         self._model(
-            input_ids=tokens_NT, attention_mask=mask_NT, position_ids=positions_NT, past_key_values=cache, use_cache=True,
-            logits_to_keep=1,
+            input_ids=tokens_NT, attention_mask=mask_NT, position_ids=positions_NT, past_key_values=cache,
+            use_cache=True, logits_to_keep=1,
         )  # fmt: skip
         for number, layer in enumerate(cache.layers):
             self._slots.fill(number, layer.keys, layer.values)

@@ -3,8 +3,8 @@
     row 0   P P P P P n n .          P: a prompt's tokens, n: new ones; column j holds position j
     row 1   P P n n n n n n          a finished row's place is taken by the last one, new prompts come after it
 
-Rows start at column 0 and end where they end, so no row is ever shifted and a row's columns are its positions. Attention
-reads the columns up to the longest row and hides what lies behind the end of a shorter one.
+Rows start at column 0 and end where they end, so no row is ever shifted and a row's columns are its positions.
+Attention reads the columns up to the longest row and hides what lies behind the end of a shorter one.
 """
 
 from collections.abc import Iterator, Sequence
@@ -44,7 +44,7 @@ class Slots:
         self.lengths += lengths
 
     def add(self, layer: int, places: tuple[Tensor, Tensor], keys_NHD: Tensor, values_NHD: Tensor) -> None:
-        """Write one more token a row. `places`: the rows and their lengths; `advance` counts once all layers have it."""
+        """Write one more token a row. `places`: rows and their lengths; `advance` counts once all layers have it."""
         self.reserve(layer, self.width, like=(keys_NHD[:, :, None], values_NHD[:, :, None]))
         rows_N, lengths_N = places
         self.keys[layer][rows_N, :, lengths_N] = keys_NHD

@@ -1,4 +1,4 @@
-"""The GPU benchmark's toy on a CPU, run as a user would: a copy of the one file, in a process of its own."""
+"""The GPU benchmarks' toys on a CPU, run as a user would: a copy of the file, in a process of its own."""
 
 import json
 import shutil
@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-SCRIPT = Path(__file__).with_name("gpu.py")
+SCRIPT, GENERATION = (Path(__file__).with_name(name) for name in ("gpu.py", "gpu_generation.py"))
 
 
-def run_toy(folder: Path, *arguments: str) -> tuple[str, dict[str, Any]]:
+def run_toy(folder: Path, *arguments: str, script: Path = SCRIPT) -> tuple[str, dict[str, Any]]:
     """What a run prints, and its document."""
-    script, figures = shutil.copy(SCRIPT, folder), folder / "figures.json"
-    command = [sys.executable, str(script), "--toy", "--json", str(figures), *arguments]
+    copied, figures = shutil.copy(script, folder), folder / "figures.json"
+    command = [sys.executable, str(copied), "--toy", "--json", str(figures), *arguments]
     run = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder, timeout=120)
     assert run.returncode == 0, run.stdout + run.stderr
     return run.stdout, json.loads(figures.read_text())
@@ -38,3 +38,13 @@ def test_gpu_script_with_a_file_of_lengths_counts_its_tokens_by_hand(tmp_path: P
     _, document = run_toy(tmp_path, *arguments)
     counted = [(r["tokens"], r["response_tokens"], r["computed_tokens"]) for r in document["results"]]
     assert counted == [(120, 30, 120), (120, 30, 180)]  # two steps of 10 + 20 + 30; padded, of 3 x 30
+
+
+def test_gpu_generation_toy_has_equal_answers_and_tokens_in_both_ways(tmp_path: Path) -> None:
+    arguments = ("--prompts", "16", "--batch-size", "8", "--limit", "40")
+    printed, document = run_toy(tmp_path, *arguments, script=GENERATION)
+    continuous, padded = document["results"]
+    assert [continuous["way"], padded["way"]] == ["continuous", "padded"]
+    assert continuous["tokens"] == padded["tokens"] > 16
+    assert document["problems"] == []
+    assert "checks passed" in printed

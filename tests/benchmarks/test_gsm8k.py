@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mixgrid.grading.gsm8k_rows import grade_gsm8k_rows, read_gsm8k_data
 from mixgrid.benchmarks.gsm8k import LONGEST_NUMBER, Verdict, extract_flexible, extract_strict, grade
 from mixgrid.errors import AnswersError, SourceError
+from mixgrid.grading.gsm8k_rows import grade_gsm8k_rows, read_gsm8k_data
 
 REFERENCE = "6 * 3 = <<6*3=18>>18\n#### 18"
 DATA = [{"question": "6 * 3?", "answer": REFERENCE}, {"question": "1,000 + 234?", "answer": "#### 1,234"}]

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mixgrid.grading.humaneval_rows import grade_humaneval_rows, read_humaneval_data
 from mixgrid.benchmarks.humaneval import Problem, ask, case_of, pass_at_k, problem_of_reference
 from mixgrid.errors import AnswersError, SourceError
+from mixgrid.grading.humaneval_rows import grade_humaneval_rows, read_humaneval_data
 from mixgrid.sandbox import Sandbox, open_sandbox
 
 PROMPT = 'def double(x):\n    return 2 * x\n\n\ndef half(x):\n    """Undo double."""\n'
