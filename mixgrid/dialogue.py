@@ -19,7 +19,7 @@ from mixgrid.templates import prompt_text
 
 
 class Dialogue:
-    """The turns of all items. `kept_before` counts the answers that an earlier run left."""
+    """The turns of all items; what `kept` found of an earlier run is not asked again."""
 
     def __init__(self, asked: Mapping[int, Asked], kept: KeptAnswers, *, tokenizer: Any, template: str) -> None:
         self._asked, self._kept = asked, kept
@@ -27,7 +27,6 @@ class Dialogue:
         self._answers: dict[tuple[int, int], Answer] = {}
         self._prompts: dict[tuple[int, int], str] = {}
         self.turns = max((1 + len(a.more) for a in asked.values()), default=0)
-        self.kept_before = len(kept.found)
 
     def answer_turn(self, turn: int, engine: Engine, *, max_new_tokens: int, progress: Progress) -> None:
         """Answer this turn of every item that has one and is not answered yet."""

@@ -16,7 +16,7 @@ from mixgrid.errors import InputError, StudyError
 from mixgrid.pins import Lock, PinnedModel, PinnedSource, pin_model, pin_source
 from mixgrid.runtime import StudyRuntime
 from mixgrid.step import Step
-from mixgrid.steps.answer import AnswerSettings, answer
+from mixgrid.steps.answer import AnswerRuntime, AnswerSettings, answer
 from mixgrid.steps.base import base
 from mixgrid.steps.download import download
 from mixgrid.steps.mix import mix
@@ -120,7 +120,9 @@ class Graph:
                 asking = {"items": choice.items, "max_new_tokens": limit} | self.study.generation.model_dump()
                 settings = settings.model_copy(update=asking)
             asked = data if benchmark.generates else self._tokenized(ability, model)
-            answers = self._add(answer(settings, checkpoint=checkpoint, data=asked))
+            answers = self._add(
+                answer(settings, checkpoint=checkpoint, data=asked, runtime=AnswerRuntime(server=self.runtime.server))
+            )
             yield ability, choice.name, self._add(self._score(benchmark, answers=answers, data=data))
 
     def _score(self, benchmark: Benchmark, *, answers: Step, data: Step) -> Step:

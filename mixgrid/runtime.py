@@ -3,6 +3,7 @@
 # runtime.yaml, given as `mixgrid run STUDY --runtime runtime.yaml`
 training: {processes: 8, sharding: full, activation_checkpointing: auto, snapshot_every: {minutes: 10}}
 judge: {base_url: http://localhost:8000/v1, concurrency: 32, budget_calls: 5000, cache: s3://bucket/judge}
+server: {command: [vllm, serve, "{folder}", --port, "{port}", --served-model-name, "{model}"]}
 """
 
 from pathlib import Path
@@ -12,6 +13,7 @@ import yaml
 from pydantic import Field, ValidationError
 
 from mixgrid.errors import StudyError
+from mixgrid.generation.serving import ServerRuntime
 from mixgrid.identity import Runtime
 from mixgrid.judge.settings import JudgeRuntime
 from mixgrid.recipe import Positive
@@ -50,6 +52,7 @@ class StudyRuntime(Runtime):
 
     training: TrainingRuntime = DEFAULT
     judge: JudgeRuntime = JudgeRuntime()
+    server: ServerRuntime | None = None
     unsafe_code: bool = False
 
 

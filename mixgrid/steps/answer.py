@@ -7,12 +7,19 @@
 The half of evaluation that needs a GPU; a changed grader grades the kept answers again. `item` is the row of the data.
 """
 
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from mixgrid.benchmarks import Benchmark, load_benchmarks
-from mixgrid.identity import Settings
+from mixgrid.errors import StepError
+from mixgrid.generation.serving import ServerRuntime, serving
+from mixgrid.identity import Runtime, Settings
 from mixgrid.step import Step
 from mixgrid.steps import Kind, Work
+
+if TYPE_CHECKING:
+    from mixgrid.generation import Engine
 
 VERSION = 2
 
@@ -29,11 +36,18 @@ class AnswerSettings(Settings):
     dtype: str = "float32"
 
 
-def answer(settings: AnswerSettings, *, checkpoint: Step, data: Step) -> Step:
+class AnswerRuntime(Runtime):
+    """How a checkpoint is served, for the engine `server`."""
+
+    server: ServerRuntime | None = None
+
+
+def answer(settings: AnswerSettings, *, checkpoint: Step, data: Step, runtime: AnswerRuntime) -> Step:
     """The step for one checkpoint and benchmark; `data` is a download, or a tokenize step for a loss."""
     return Step(
         kind="answer", version=VERSION, settings=settings, inputs={"checkpoint": checkpoint, "data": data},
         label=f"{settings.benchmark}-{checkpoint.label}", title=f"answer {settings.benchmark} {checkpoint.label}",
+        runtime=runtime,
     )  # fmt: skip
 
 
@@ -47,37 +61,44 @@ def _generate(work: Work, benchmark: Benchmark) -> dict[str, Any]:
     import pandas as pd
 
     from mixgrid.dialogue import Dialogue
-    from mixgrid.generation import make_engine
     from mixgrid.grading.items import asked_rows, read_items
     from mixgrid.kept_answers import KeptAnswers
-    from mixgrid.models import loaded_checkpoint
 
     order, store = work.origin()
     settings: AnswerSettings = work.settings
-    model, tokenizer = loaded_checkpoint(work.one("checkpoint"), dtype=settings.dtype)
     items = read_items(work.one("data"))
     asked = {i: benchmark.ask(items[i]) for i in asked_rows(len(items), settings.items)}
     kept = KeptAnswers(store, answering=order.key)
     bare = all(a.bare for a in asked.values())
-    engine = make_engine(
-        settings.engine,
-        model=model,
-        tokenizer=tokenizer,
-        batch_size=settings.batch_size,
-        add_special_tokens=bare or settings.template != "chat",
-    )
-    dialogue = Dialogue(asked, kept, tokenizer=tokenizer, template=settings.template)
-    for turn in range(dialogue.turns):
-        dialogue.answer_turn(turn, engine, max_new_tokens=settings.max_new_tokens or 1, progress=work.progress)
+    with _engine(work, add_special_tokens=bare or settings.template != "chat") as (engine, tokenizer):
+        dialogue = Dialogue(asked, kept, tokenizer=tokenizer, template=settings.template)
+        for turn in range(dialogue.turns):
+            dialogue.answer_turn(turn, engine, max_new_tokens=settings.max_new_tokens or 1, progress=work.progress)
     table = pd.DataFrame(dialogue.rows())
     table.to_parquet(work.folder / "answers.parquet", index=False)
     truncated = int((table["finish_reason"] == "length").sum())
-    return {
-        "items": len(asked),
-        "tokens": int(table["tokens"].sum()),
-        "truncated": truncated,
-        "kept": dialogue.kept_before,
-    }
+    return {"items": len(asked), "tokens": int(table["tokens"].sum()), "truncated": truncated}
+
+
+@contextmanager
+def _engine(work: Work, *, add_special_tokens: bool) -> Iterator[tuple["Engine", Any]]:
+    """The study's engine over the checkpoint, loaded here or served for as long as it answers, and its tokenizer."""
+    from mixgrid.generation import make_engine
+    from mixgrid.models import load_tokenizer, loaded_checkpoint
+
+    checkpoint = work.one("checkpoint")
+    settings: AnswerSettings = work.settings
+    options: dict[str, Any] = {"batch_size": settings.batch_size, "add_special_tokens": add_special_tokens}
+    if settings.engine != "server":
+        model, tokenizer = loaded_checkpoint(checkpoint, dtype=settings.dtype)
+        yield make_engine(settings.engine, tokenizer=tokenizer, model=model, **options), tokenizer
+        return
+    if work.runtime is None or work.runtime.server is None:
+        raise StepError("generation.engine server: no server is given; add `server` to the runtime file")
+    folder = checkpoint.local_folder()
+    tokenizer = load_tokenizer(folder)
+    with serving(work.runtime.server, folder) as server:
+        yield make_engine("server", tokenizer=tokenizer, server=server, **options), tokenizer
 
 
 def finished(work: Work) -> None:
@@ -104,4 +125,6 @@ def _measure(work: Work) -> dict[str, Any]:
     return {"items": len(table), "tokens": int(table["tokens"].sum())}
 
 
-KIND = Kind(name="answer", version=VERSION, settings=AnswerSettings, make=make, finished=finished)
+KIND = Kind(
+    name="answer", version=VERSION, settings=AnswerSettings, runtime=AnswerRuntime, make=make, finished=finished
+)
