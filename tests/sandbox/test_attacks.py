@@ -548,7 +548,7 @@ def test_attacks_do_work_without_walls(run_cases: Any) -> None:
         *("read a file", "read a file by FileIO", "read a file by the C library", "read a file by openat2"),
         *("read a file through /proc/self/root", "read a file as a source line", "read the victim's environment"),
         *("list a folder", "glob", "see that a file exists", "see processes", "see its own executable"),
-        *("make a file", "append to a file", "change a file's mode", "rename a file"),
+        *("make a file", "append to a file", "change a file's mode"),
         *("stop the victim", "signal by a handle", "signal the parent", "signal everyone", "make a memory file"),
         *("connect by TCP", "connect by a unix socket", "connect by an abstract socket", "a pair of sockets", "a pipe"),
     ]
