@@ -4,7 +4,8 @@
     for index, answer in engine.answers([Prompt("USER: 1 + 1? ASSISTANT:")], max_new_tokens=64): ...
 
 Answers differ in length by a factor of ten and more, so a batch that waits for its longest row mostly computes rows
-that have ended. Prompts wait in order of length, the longest first: what is left at the end is short.
+that have ended. Prompts wait in order of length, the shortest first: rows that have come far and prompts that are long
+are then about as wide. With the longest first, a third more columns of keys and values were read.
 """
 
 from collections import deque
@@ -20,7 +21,8 @@ from mixgrid.generation.engine import Answer, Prompt
 from mixgrid.generation.sampling import draws, next_tokens
 
 REFILL_SHARE = 0.25
-"""Of the rows; waiting prompts are admitted when so many are free, since a few at a time would cost as much as many."""
+"""Of the rows; waiting prompts are admitted when so many are free. 256 GSM8K questions, 64 at once, answers of 1 to 256
+tokens: 562 steps and 13 admissions; 518 and 136 at every free row, 1,024 and 4 without refilling."""
 
 
 class Decoder(Protocol):
@@ -64,7 +66,7 @@ class BatchedEngine:
     ) -> Iterator[tuple[int, Answer]]:
         """The number of a prompt and its answer, each as soon as it is there."""
         encoded = encode(self._tokenizer, prompts, add_special_tokens=self._add_special_tokens)
-        waiting = deque(sorted(range(len(prompts)), key=lambda i: len(encoded[i]), reverse=True))
+        waiting = deque(sorted(range(len(prompts)), key=lambda i: len(encoded[i])))
         decoder = choose_decoder(self._model, rows=min(self._batch_size, len(prompts)))
         ending = Ending(self._tokenizer, max_new_tokens=max_new_tokens, stop=stop)
         rows: list[_Row] = []
