@@ -29,6 +29,7 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
+from statistics import quantiles
 from typing import Any
 
 from mixgrid.generation import Answer, generate
@@ -109,8 +110,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="mixgrid-generation-") as folder:
         _prepare(Path(data), Path(folder), count=given.prompts)
         timed = {name: _run(name, Path(folder), given) for name in CONTENDERS}
-    lengths = sorted(timed["mixgrid"].tokens)
-    quarters = ", ".join(str(lengths[len(lengths) * i // 4]) for i in (1, 2, 3))
+    lengths = timed["mixgrid"].tokens
+    quarters = ", ".join(f"{quarter:.0f}" for quarter in quantiles(lengths))
     print(f"torch {version('torch')}, transformers {version('transformers')}; threads: {given.threads}")
     print(f"{len(lengths)} answers, mean {sum(lengths) / len(lengths):.0f} new tokens, quartiles {quarters}\n")
     print(*table(timed, batch_size=given.batch_size), "", *bars(timed, threads=given.threads), sep="\n")
