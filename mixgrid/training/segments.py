@@ -20,9 +20,6 @@ _SLACK = 1.2
 _SLACK_TOKENS = 8
 """A group's longest segment is at most this much longer than its shortest: 1.2 times and 8 tokens."""
 
-_ALONE = 96
-"""A segment from this length on is a group of its own: it is work enough for one product, and is not filled up."""
-
 
 @dataclass(frozen=True)
 class Group:
@@ -59,8 +56,9 @@ def group_segments(lengths: Sequence[int]) -> Segments:
     """Group the segments of a row, given their lengths in order."""
     lengths_S = np.asarray(lengths, dtype=np.int64)
     bounds = np.concatenate([[0], np.cumsum(lengths_S)])
+    dense = len(set(lengths)) == 1
     groups, gather, scatter_T, start = [], [], np.empty(bounds[-1], dtype=np.int64), 0
-    for members in _alike(lengths_S):
+    for members in [np.arange(len(lengths))] if dense else _alike(lengths_S):
         width = int(lengths_S[members].max())
         columns_L = np.arange(width)
         tokens_SL = bounds[members][:, None] + columns_L
@@ -69,23 +67,21 @@ def group_segments(lengths: Sequence[int]) -> Segments:
         gather.append(np.where(real_SL, tokens_SL, 0).ravel())
         groups.append(Group(start, len(members), width))
         start += len(members) * width
-    gather_P = np.concatenate(gather)
     return Segments(
         lengths=tuple(map(int, lengths)),
         groups=tuple(groups),
-        gather_P=torch.from_numpy(gather_P),
+        gather_P=torch.from_numpy(np.concatenate(gather)),
         scatter_T=torch.from_numpy(scatter_T),
         bounds=torch.from_numpy(bounds.astype(np.int32)),
-        dense=np.array_equal(gather_P, np.arange(bounds[-1])),
+        dense=dense,
     )
 
 
 def _alike(lengths_S: np.ndarray[Any, Any]) -> list[np.ndarray[Any, Any]]:
-    """The numbers of the segments: short ones in groups of like length, shortest first; then each long one alone."""
+    """The numbers of the segments, in groups of like length, shortest first."""
     groups: list[list[int]] = []
-    for index in np.argsort(np.minimum(lengths_S, _ALONE), kind="stable").tolist():
-        length = lengths_S[index]
-        if groups and length < _ALONE and length <= lengths_S[groups[-1][0]] * _SLACK + _SLACK_TOKENS:
+    for index in np.argsort(lengths_S, kind="stable").tolist():
+        if groups and lengths_S[index] <= lengths_S[groups[-1][0]] * _SLACK + _SLACK_TOKENS:
             groups[-1].append(index)
         else:
             groups.append([index])
