@@ -191,7 +191,10 @@ def grade(options: argparse.Namespace) -> int:
             f"{options.answers}: cannot be read ({error.strerror}); give a JSONL file of answers"
         ) from error
     except UnicodeDecodeError as error:
-        raise InputError(f"{options.answers}: is not UTF-8 text ({error}); convert it first") from error
+        line = error.object[: error.start].count(b"\n") + 1
+        raise InputError(
+            f"{options.answers}: line {line} is not UTF-8 text ({error.reason}); convert it first"
+        ) from error
     if options.benchmark == "humaneval":
         return _grade_programs(answers, options)
     for verdict in grade_gsm8k_rows(answers, read_gsm8k_data(options.data)):

@@ -16,13 +16,15 @@ from textwrap import dedent
 
 from mixgrid.grading.turns import own_turn
 
-MAX_CHARACTERS = 20_000  # an answer is read to here; 4,096 tokens are about 16,000
+LONGEST = 1_000_000  # an answer is looked through to here for fences,
+MAX_CHARACTERS = 20_000  # and each block is read to here; 4,096 tokens are about 16,000
 PARSED_CHARACTERS = 300_000  # at worst about a second; a plain answer of 2,000 needs at most a tenth
 
 # What a text can make Python's parser raise; UnicodeEncodeError is a ValueError.
 UNREADABLE = (SyntaxError, ValueError, MemoryError, RecursionError)
 
 _FENCE = re.compile(r"[ ]*+(?:[-*+>]|\d{1,3}[.)])?[ ]*+(?:`{3,}+|~{3,}+)(?P<info>[^`\n]*+)$")
+_GLUED = re.compile(r"(?<=[^`~\s])(?:`{3}|~{3})[ ]*$")  # a fence that closes at the end of the code's last line
 _LEADING_SPACE = re.compile(r"^[ \t\u00a0]+", re.MULTILINE)
 _OPENS = re.compile(
     r"[ ]*+(?:(?:async +)?def |class |import |from |@|(?:for|while|with|if) .*:|try:"
@@ -65,9 +67,10 @@ class Statement:
 
 def blocks_of(answer: str) -> Blocks:
     """Split the model's own turn, with `\\n` as line end and no tabs before code."""
-    text = own_turn(answer)[:MAX_CHARACTERS].encode(errors="replace").decode().removeprefix("\ufeff")
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    text = _LEADING_SPACE.sub(lambda space: space[0].replace("\u00a0", " ").expandtabs(4), text)[:MAX_CHARACTERS]
+    _, thought, said = answer.partition("</think>")
+    text = own_turn(said if thought and said.strip() else answer)[:LONGEST]
+    text = text.encode(errors="replace").decode().removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    text = _LEADING_SPACE.sub(lambda space: space[0].replace("\u00a0", " ").expandtabs(4), text)[:LONGEST]
     leading: list[str] = []
     fenced: list[list[str]] = []
     inside, everything = False, list[str]()
@@ -76,12 +79,16 @@ def blocks_of(answer: str) -> Blocks:
             inside = bool(fence["info"].strip()) or not inside  # a fence with a language never closes one
             fenced += [[]] if inside or not fenced else []
             continue
+        glued = _GLUED.search(line) if inside else None
+        line = line[: glued.start()] if glued else line
         everything.append(line)
         if inside:
             fenced[-1].append(line)
         elif not fenced:
             leading.append(line)
-    return Blocks("\n".join(leading), tuple(dedent("\n".join(block)) for block in fenced), "\n".join(everything))
+        inside = inside and not glued
+    blocks = tuple(dedent("\n".join(block)[:MAX_CHARACTERS]) for block in fenced)
+    return Blocks("\n".join(leading)[:MAX_CHARACTERS], blocks, "\n".join(everything)[:MAX_CHARACTERS])
 
 
 class Reader:

@@ -62,12 +62,16 @@ def _find(blocks: Blocks, wanted: _Wanted, reader: Reader) -> list[Statement]:
 
 
 def _function(blocks: Sequence[list[Statement]], wanted: _Wanted) -> list[Statement]:
-    """The first block that defines the entry point, with what it lacks from the other blocks."""
+    """The first block that defines the entry point, by its last definition, with what it lacks from other blocks."""
     name = wanted.name
     entries = [(block, entry) for block in blocks for entry in block if name in entry.binds and _defines(entry)]
     if not entries:
         return []
-    block, entry = next(((b, e) for b, e in entries if _returns(e.node) or not _names(e.node)), entries[0])
+    giving = [(b, e) for b, e in entries if _returns(e.node) or not _names(e.node)] or entries
+    block = giving[0][0]
+    entry = [e for b, e in entries if b is block and (_names(e.node) or e is giving[0][1])][
+        -1
+    ]  # as Python would have it
     own = [s for s in block if s is entry or not (name in s.binds and isinstance(s.node, ast.FunctionDef))]
     bound = frozenset[str]().union(*(s.binds for s in own))
     others = [s for other in blocks if other is not block for s in other if not s.binds & bound]

@@ -2,11 +2,12 @@
 
 own_turn("#### 18</s>USER: And twice that?")  ->  "#### 18"
 
-vicuna_v1.1 has no stop string, so a model that misses its end token rambles into the user's next turn.
+vicuna_v1.1 has no stop string, so a model that misses its end token rambles into the user's next turn. The other ends
+are those of ChatML, GPT-2 and Llama 3, where a server leaves them in the text.
 """
 
 # gsm8k-ScRel's rule (OFA-Sys, 4d88932) also stops at NUL.
-_ENDS = ("USER:", "</s>", "\x00")
+_ENDS = ("USER:", "</s>", "<|im_end|>", "<|endoftext|>", "<|eot_id|>", "\x00")
 
 
 def own_turn(answer: str) -> str:

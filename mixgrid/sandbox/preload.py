@@ -30,6 +30,8 @@ _LAZY = {
     "idna": ("encodings.idna",),
     "unicode_escape": ("unicodedata",),
     "urllib": ("unicodedata",),
+    "statistics": ("heapq",),
+    "uuid": ("hashlib",),
 }
 # These do something when imported, or are no use to a program.
 _NEVER = (

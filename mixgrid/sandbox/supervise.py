@@ -27,7 +27,7 @@ MEMORY = 512 * 2**20  # of a box
 CHECKER_MEMORY = 2**30
 MAXIMUM_PROGRAM = 256 * 1024  # characters
 START_UP_S = 60.0
-LONGEST_WAIT = 20  # times its time limit, for a process that gets no core
+LONGEST_WAIT = 6  # times its time limit, for a process that gets no core
 
 
 class BoxDidNotStart(Exception):

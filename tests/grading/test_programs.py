@@ -53,6 +53,12 @@ def other(row: Row) -> str:
 
 FORMS: dict[str, Callable[[Row], str]] = {
     "bare body": body,
+    "draft in its thoughts": lambda row: f"<think>\nMaybe\n{fenced(other(row))}no.\n</think>\n\n{fenced(whole(row))}",
+    "long thoughts": lambda row: "<think>" + "Hm, let me see. " * 3_000 + "</think>\n" + fenced(whole(row)),
+    "long prose": lambda row: "Let me explain first. " * 2_000 + "\n\n" + fenced(whole(row)),
+    "glued closing fence": lambda row: f"```python\n{whole(row).rstrip()}```\nThat is all.",
+    "body with ChatML's end": lambda row: f"{body(row).rstrip()}<|im_end|>\n<|im_start|>user\nThanks",
+    "corrected in the same block": lambda row: fenced(other(row) + "\n\n" + whole(row)),
     "body that lost its first indent": lambda row: body(row).strip(),
     "dedented body": lambda row: dedent(body(row)),
     "over-indented body": lambda row: indent(dedent(body(row)), " " * 8),
@@ -248,3 +254,11 @@ def test_a_megabyte_of_hostile_text_is_read_in_bounded_time(piece: str) -> None:
         program = program_of(opening + piece * (10**6 // len(piece)), prompt=PROMPT, entry_point="f")
         assert time.process_time() - start < 5  # measured: at most 0.7; what is quadratic takes a minute
         assert len(program) < 50_000
+
+
+@pytest.mark.parametrize("form", [str, fenced])
+def test_last_definition_of_a_block_counts_as_in_python(form: Callable[[str], str]) -> None:
+    namespace: dict[str, Callable[[int], int | None]] = {}
+    program = program_of(form(f"{WHOLE}\n\ndef f(x):\n    return None\n"), prompt=PROMPT, entry_point="f")
+    exec(program, namespace)
+    assert namespace["f"](1) is None
