@@ -130,11 +130,11 @@ def _names(text: str) -> list[str]:
 def _prepare(data: Path, folder: Path, *, template: str, max_length: int) -> Any:
     """Write tokenizer and tokenised examples for all contenders; returns the examples' lengths."""
     from mixgrid.models import train_tokenizer
-    from mixgrid.templates import encode
+    from mixgrid.templates import encode, vicuna_text
     from mixgrid.tokens import write_examples
 
     conversations = [c for path, form, rows in SOURCES for c in itertools.islice(_read(data / path, form), rows)]
-    texts = (message.content for c in conversations for message in c.messages)
+    texts = (vicuna_text(c.messages, template=template, end_token="") for c in conversations)
     tokenizer = train_tokenizer(texts, vocabulary_size=SHAPE["vocabulary_size"])
     tokenizer.save_pretrained(folder / "tokenizer")
     examples = list(encode(conversations, tokenizer=tokenizer, template=template, max_length=max_length))
