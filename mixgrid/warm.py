@@ -22,8 +22,13 @@ from mixgrid.progress import Progress
 from mixgrid.record import Record
 
 _TAIL = 2000
-_KEEP_FREED_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**32), "MALLOC_TRIM_THRESHOLD_": str(2**34)}
-"""For glibc: tensors that come and go each step stay mapped. Else a tenth of a tiny model's step is page faults."""
+_ALLOCATOR = {
+    "MALLOC_MMAP_THRESHOLD_": str(2**32),
+    "MALLOC_TRIM_THRESHOLD_": str(2**34),
+    "THP_MEM_ALLOC_ENABLE": "1",
+}
+"""Tensors that come and go each step stay mapped (glibc), the large ones on huge pages (torch). Else a tenth of a tiny
+model's step is page faults."""
 
 
 class WorkerDied(MixgridError):
@@ -104,7 +109,7 @@ class _Slot:
             return self._process, self._log
         self.kill()
         self._log = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 (lives as long as the process)
-        environment = {**_KEEP_FREED_MEMORY, **os.environ}
+        environment = {**_ALLOCATOR, **os.environ}
         environment |= {"OMP_NUM_THREADS": self._threads, "TOKENIZERS_PARALLELISM": "false"}
         root = str(Path(__file__).parent.parent)
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [root, environment.get("PYTHONPATH")]))

@@ -35,7 +35,7 @@ from statistics import quantiles
 from typing import Any
 
 from mixgrid.generation import Answer, generate
-from mixgrid.warm import _KEEP_FREED_MEMORY
+from mixgrid.warm import _ALLOCATOR
 
 SHAPE = {"hidden_size": 256, "intermediate_size": 688, "layers": 4, "heads": 8, "vocabulary_size": 4096}
 INITIALIZER_RANGE, END_TOKEN_SCALE = 0.1, 1.4
@@ -145,7 +145,7 @@ def _prepare(data: Path, folder: Path, *, count: int) -> None:
 def _run(name: str, folder: Path, given: argparse.Namespace) -> Timed:
     """One contender in a process of its own."""
     threads = str(given.threads)
-    environment = os.environ | _KEEP_FREED_MEMORY | {
+    environment = os.environ | _ALLOCATOR | {
         "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "TOKENIZERS_PARALLELISM": "false",
         "CUDA_VISIBLE_DEVICES": "", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error",
     }  # fmt: skip
