@@ -20,6 +20,9 @@ _LISTS: tuple[list[int], ...] = (
     [30, 5, -6, 0, 18, 21, -27, 14, 14, 1],
 )  # fmt: skip
 _TIMEOUT_S = 2.0
+_MOST_SEEN = 100_000
+_seen: dict[tuple[str, str], bool] = {}
+"""Answers that this process ran, against references: the checkpoints of a study make the same mistakes."""
 
 
 def grade(answers: Sequence[Answered], grading: Grading) -> Sequence[Verdict]:
@@ -27,16 +30,19 @@ def grade(answers: Sequence[Answered], grading: Grading) -> Sequence[Verdict]:
     from mixgrid.sandbox import Case
 
     texts = [answered.text.split("USER:")[0].strip() for answered in answers]
-    right = [same_program(text, answered.reference) for text, answered in zip(texts, answers, strict=True)]
-    asked = [i for i, text in enumerate(texts) if not right[i] and defines_f(text)]
+    pairs = [(text, answered.reference) for text, answered in zip(texts, answers, strict=True)]
+    right = {pair: same_program(*pair) or _seen.get(pair, False) for pair in pairs}
+    asked = [pair for pair, known in right.items() if not known and pair not in _seen and defines_f(pair[0])]
     cases = [
-        Case(program=texts[i], entry_point="f", check=check_of(answers[i].reference), timeout_s=_TIMEOUT_S)
-        for i in asked
+        Case(program=text, entry_point="f", check=check_of(reference), timeout_s=_TIMEOUT_S)
+        for text, reference in asked
     ]
-    sandbox = grading.sandbox()
-    for i, verdict in zip(asked, sandbox.check_all(cases, progress=grading.progress), strict=True):
-        right[i] = verdict.outcome == "passed"
-    return [{"correct": correct} for correct in right]
+    verdicts = grading.sandbox().check_all(cases, progress=grading.progress)
+    for pair, verdict in zip(asked, verdicts, strict=True):
+        right[pair] = verdict.outcome == "passed"
+        if verdict.outcome != "timeout" and len(_seen) < _MOST_SEEN:
+            _seen[pair] = right[pair]
+    return [{"correct": right[pair]} for pair in pairs]
 
 
 def check_of(reference: str) -> str:
