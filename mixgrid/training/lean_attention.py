@@ -40,12 +40,10 @@ def attend(qkv_TC: Tensor, segments: Segments, *, heads: int, keep_N: Tensor | N
     for group in segments.groups:
         block = _by_head(_places(qkv_PC, group), group, heads=3 * heads).view(3, -1, group.width, size)
         query, key, value = block
-        out = _by_head(_places(out_PE, group), group, heads=heads)
+        out = _room(_places(out_PE, group), group, heads=heads)
         kept = []
         for first, last in _query_blocks(group.width):
-            scores_BQL = query.new_empty(len(query), last - first, last)
-            scores_BQL.baddbmm_(query[:, first:last], key[:, :last].transpose(1, 2), beta=0, alpha=size**-0.5)
-            scores_BQL[:, :, first:].add_(_causal(last - first, scores_BQL.dtype))
+            scores_BQL = _scores(query[:, first:last], key[:, :last], first=first, scale=size**-0.5)
             probabilities_BQL = torch.softmax(scores_BQL, -1)
             out[:, first:last].baddbmm_(probabilities_BQL, value[:, :last], beta=0)
             kept.append(probabilities_BQL)
@@ -71,7 +69,7 @@ def attend_backward(dout_TE: Tensor, saved: Saved) -> Tensor:
     for group, block, kept in zip(saved.segments.groups, saved.blocks, saved.probabilities, strict=True):
         query, key, value = block
         dout_BLD = _by_head(_places(dout_PE, group), group, heads=heads)
-        dblock = _by_head(_places(dqkv_PC, group), group, heads=3 * heads)
+        dblock = _room(_places(dqkv_PC, group), group, heads=3 * heads)
         dqueries, dkeys, dvalues = dblock.view(3, -1, group.width, size)
         # from the end: the last queries look at all keys, and so are the first to write every gradient
         for (first, last), probabilities in reversed(list(zip(_query_blocks(group.width), kept, strict=True))):
@@ -86,6 +84,17 @@ def attend_backward(dout_TE: Tensor, saved: Saved) -> Tensor:
     return dqkv_PC if saved.segments.dense else dqkv_PC.index_select(0, saved.segments.scatter_T)
 
 
+def _scores(queries: Tensor, keys: Tensor, *, first: int, scale: float) -> Tensor:
+    """Scaled products of queries, the first of them at place `first`, with the keys that any of them may look at."""
+    may_look = _causal(queries.shape[1], queries.dtype)
+    if first == 0:
+        return torch.baddbmm(may_look, queries, keys.transpose(1, 2), alpha=scale)
+    scores_BQL = queries.new_empty(len(queries), queries.shape[1], keys.shape[1])
+    scores_BQL.baddbmm_(queries, keys.transpose(1, 2), beta=0, alpha=scale)
+    scores_BQL[:, :, first:].add_(may_look)
+    return scores_BQL
+
+
 def _places(rows_PC: Tensor, group: Group) -> Tensor:
     return rows_PC[group.start : group.start + group.segments * group.width]
 
@@ -96,6 +105,13 @@ def _by_head(rows: Tensor, group: Group, *, heads: int) -> Tensor:
         return rows.view(group.width, heads, -1).transpose(0, 1)
     by_head = rows.view(group.segments, group.width, heads, -1).permute(2, 0, 1, 3)
     return by_head.reshape(heads * group.segments, group.width, -1)
+
+
+def _room(rows: Tensor, group: Group, *, heads: int) -> Tensor:
+    """As `_by_head`, to be written: what `rows` hold does not matter."""
+    if group.segments == 1:
+        return _by_head(rows, group, heads=heads)
+    return rows.new_empty(heads * group.segments, group.width, rows.shape[1] // heads)
 
 
 def _by_place(rows: Tensor, group: Group, by_head: Tensor) -> None:
