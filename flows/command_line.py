@@ -46,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _commands() -> dict[str, Callable[[argparse.Namespace], int]]:
     from flows import commands
+    from flows.grade_answers import grade
 
     return {
         "plan": commands.plan,
@@ -54,7 +55,7 @@ def _commands() -> dict[str, Callable[[argparse.Namespace], int]]:
         "results": commands.results,
         "report": commands.report,
         "export": commands.export,
-        "grade": commands.grade,
+        "grade": grade,
         "doctor": commands.doctor,
     }
 

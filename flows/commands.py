@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mixgrid.cells import Selection
+from mixgrid.cores import available_cores
 from mixgrid.errors import DamagedArtifact, InputError, StoreError, StudyError
 from mixgrid.lock import read_lock
 from mixgrid.plan import Plan, make_plan
@@ -48,14 +49,14 @@ def run(options: argparse.Namespace) -> int:
     load_runtime(options.runtime)  # its mistakes are told before anything starts
     planned, store = _planned(options)
     with prefect_api(ui=options.ui) as api:
-        from flows.run_grid import Summary, default_workers, run_grid
+        from flows.run_grid import Summary, run_grid
 
         if options.ui or not api.own:
             print(f"Prefect UI: {api.ui_url}", file=sys.stderr)
         state: Any = run_grid(
             study=options.study,
             store=options.store,
-            workers=options.workers or default_workers(),
+            workers=options.workers or available_cores(),
             threads=options.threads,
             only=options.only,
             models=options.models,
@@ -178,48 +179,6 @@ def _copy_files(store: Store, record: Record, target: Path, *, study: str) -> No
         raise StoreError(f"{error} by `mixgrid run {study}`, if it is still needed") from error
     except OSError as error:
         raise InputError(f"{target}: cannot be written ({error}); name a folder you may write to") from error
-
-
-def grade(options: argparse.Namespace) -> int:
-    """Grade answers made elsewhere, a line each; 1 if they could not be graded here."""
-    from mixgrid.grading.gsm8k_rows import grade_gsm8k_rows, read_gsm8k_data
-
-    try:
-        answers = Path(options.answers).read_text(encoding="utf-8").split("\n")
-    except OSError as error:
-        raise InputError(
-            f"{options.answers}: cannot be read ({error.strerror}); give a JSONL file of answers"
-        ) from error
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise InputError(
-            f"{options.answers}: line {line} is not UTF-8 text ({error.reason}); convert it first"
-        ) from error
-    if options.benchmark == "humaneval":
-        return _grade_programs(answers, options)
-    for verdict in grade_gsm8k_rows(answers, read_gsm8k_data(options.data)):
-        print(json.dumps(verdict))
-    return 0
-
-
-def _grade_programs(answers: list[str], options: argparse.Namespace) -> int:
-    from mixgrid.errors import NoSandbox
-    from mixgrid.grading.humaneval_rows import grade_humaneval_rows, read_humaneval_data, summary
-    from mixgrid.sandbox import open_sandbox
-
-    problems, sandbox = read_humaneval_data(options.data), None
-    try:
-        sandbox = open_sandbox("unsafe" if options.unsafe_code else "auto")
-    except NoSandbox as error:
-        print(f"NoSandbox: {error}", file=sys.stderr)
-    verdicts = []
-    for verdict in grade_humaneval_rows(answers, problems, sandbox=sandbox):
-        print(json.dumps(verdict), flush=True)
-        verdicts.append(verdict)
-    if sandbox is None:
-        return 1
-    print(f"{summary(verdicts)}; sandbox: {sandbox.mode}", file=sys.stderr)
-    return 0
 
 
 def doctor(options: argparse.Namespace) -> int:

@@ -5,7 +5,6 @@
 All parameters are plain values, so that a deployment and the command line start the same flow.
 """
 
-import os
 import queue
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -211,8 +210,3 @@ class _Grid:
         self.summary.not_run += [s.title for s in lost]
         self.watch.total -= len(lost)
         self.watch.finish(step, f"failed: {message}")
-
-
-def default_workers() -> int:
-    """As many as this process may use cores."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -39,14 +39,15 @@ class Dialogue:
         missing = [item for item in items if (item, turn) not in self._answers]
         prompts = [Prompt(self._prompts[i, turn], self._asked[i].temperature, seed=1000 * i + turn) for i in missing]
         done, total = len(items) - len(missing), len(items)
-        for index, answer in engine.answers(prompts, max_new_tokens=max_new_tokens):
-            self._answers[missing[index], turn] = answer
-            self._kept.add(missing[index], turn, answer)
-            done += 1
-            progress(
-                (turn + done / total) / self.turns,
-                f"{done}/{total} answers" + (f" of turn {turn + 1}" if self.turns > 1 else ""),
-            )
+        with self._kept:
+            for index, answer in engine.answers(prompts, max_new_tokens=max_new_tokens):
+                self._answers[missing[index], turn] = answer
+                self._kept.add(missing[index], turn, answer)
+                done += 1
+                progress(
+                    (turn + done / total) / self.turns,
+                    f"{done}/{total} answers" + (f" of turn {turn + 1}" if self.turns > 1 else ""),
+                )
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """A row an item and turn, in the items' order. What was put into the model's mouth opens its answer."""

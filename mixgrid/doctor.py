@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from mixgrid.cores import available_cores
 from mixgrid.errors import DamagedArtifact, StoreError
 from mixgrid.judge.settings import JudgeRuntime
 from mixgrid.plan import Plan
@@ -33,7 +34,7 @@ def checks(store_url: str) -> Iterator[Check]:
     missing = [name for name, version in versions.items() if version is None]
     remedy = f"not installed: {', '.join(missing)}; pip install mixgrid"
     yield Check("packages", not missing, remedy if missing else ", ".join(f"{n} {v}" for n, v in versions.items()))
-    yield Check("python", True, f"{platform.python_version()} on {platform.system()}, {os.cpu_count()} cores")
+    yield Check("python", True, f"{platform.python_version()} on {platform.system()}, {available_cores()} cores")
     yield _store(store_url)
     yield _device()
     yield _sandbox()

@@ -2,7 +2,8 @@
 
     kept = KeptAnswers(store, answering=key)
     kept.found[7, 0]       -> Answer(text="#### 2", ...), of item 7, turn 0, from a run that was killed
-    kept.add(8, 0, answer)    # written within a few seconds, with those that came meanwhile
+    with kept:
+        kept.add(8, 0, answer)    # written within a few seconds, with those that came meanwhile
     kept.clear()              # once all of them are an artifact
 
     answering/0123456789abcdef/<random name>.jsonl       {"item": 8, "turn": 0, "text": "...", ...} a line
@@ -15,6 +16,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import asdict
+from typing import Self
 
 from mixgrid.generation import Answer
 from mixgrid.store import Store
@@ -35,6 +37,14 @@ class KeptAnswers:
         self._waiting: list[str] = []
         self._written = time.monotonic()
         self.found: dict[Place, Answer] = dict(self._read())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """What ends the answering, such as a server that fails or Ctrl-C, costs none that came before it."""
+        if kind is not None:
+            self.flush()
 
     def add(self, item: int, turn: int, answer: Answer) -> None:
         """Keep one more."""

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from flows.command_line import parser
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -51,12 +53,14 @@ def test_plan_for_people_says_what_is_to_be_looked_up(tmp_path: Path) -> None:
         (("plan", "public_data"), "needs the environment variable MIXGRID_DATA"),
         (("export", "demo", "lab.small:dmt:1/4:0", "out"), "unknown cell"),
         (("grade", "gsm8k", "none.jsonl", "--data", "none.jsonl"), "none.jsonl"),
+        (("run", "demo", "--runtime", "unsafe.yaml"), "unsafe_code: only a person can ask for it; give --unsafe-code"),
     ],
 )
 def test_command_with_wrong_input_ends_with_status_2_and_no_traceback(
     arguments: tuple[str, ...], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("MIXGRID_DATA", raising=False)
+    (tmp_path / "unsafe.yaml").write_text("unsafe_code: true\n")
     done = mixgrid(*arguments, cwd=tmp_path)
     assert done.returncode == 2
     assert message in done.stderr
@@ -99,6 +103,12 @@ def test_grade_humaneval_prints_a_verdict_a_row_and_pass_at_k(tmp_path: Path) ->
     assert [row["verdict"] for row in verdicts] == ["passed", "failed", "timeout", "error", "error"]
     assert {row["task_id"] for row in verdicts} == {"mine/7"}
     assert "pass@1 0.200, pass@5 1.000 over 1 problems; sandbox: " in done.stderr
+
+
+def test_environment_cannot_ask_for_unsafe_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MIXGRID_UNSAFE_CODE", "1")
+    assert parser().parse_args(["run", "demo"]).unsafe_code is False
+    assert parser().parse_args(["run", "demo", "--unsafe-code"]).unsafe_code is True
 
 
 def test_help_loads_neither_torch_nor_prefect() -> None:

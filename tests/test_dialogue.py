@@ -7,6 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
+
+import pytest
 
 from mixgrid.benchmarks import Asked
 from mixgrid.conversations import Message
@@ -87,6 +90,18 @@ def test_killed_evaluation_goes_on_at_the_sample(tmp_path: Path) -> None:
     rows = asked_of(store, items, engine)
     assert len(engine.asked) == 200 - len(kept.found)
     assert rows == asked_of(Store(str(tmp_path / "other")), items, Echo())
+
+
+def test_failing_engine_costs_no_answer_that_came_before(tmp_path: Path) -> None:
+    class Failing(Echo):
+        def answers(self, prompts: Sequence[Prompt], **options: Any) -> Iterator[tuple[int, Answer]]:
+            yield from list(super().answers(prompts, **options))[:3]
+            raise ConnectionError
+
+    store, items = Store(str(tmp_path)), {i: Asked(messages=(user("?" * (i + 1)),)) for i in range(5)}
+    with pytest.raises(ConnectionError):
+        asked_of(store, items, Failing())
+    assert sorted(KeptAnswers(store, answering=KEY).found) == [(2, 0), (3, 0), (4, 0)]
 
 
 def test_damaged_part_is_told_and_asked_again(tmp_path: Path) -> None:

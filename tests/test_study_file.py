@@ -96,6 +96,18 @@ MALFORMED: dict[str, tuple[str, list[str]]] = {
     ),
     "no source": (math("{benchmarks: [lab.math]}"), ["abilities.math.source: is missing"]),
     "no benchmark at all": (re.sub(r", +benchmarks: [^}]*", "", ARCHITECTURE_EXAMPLE), ["no ability has a benchmark"]),
+    "judged without a judge": (
+        change("benchmarks: [lab.general]", "benchmarks: [{name: mt_bench, path: q.jsonl}]"),
+        ["mt_bench is scored by a judge", "judge: {model: gpt-4"],
+    ),
+    "judge without its prompts": (
+        ARCHITECTURE_EXAMPLE + "judge: {model: gpt-4}\n", ["set `prompts` to your judge_prompts.jsonl"]
+    ),
+    "unknown judge profile": (
+        ARCHITECTURE_EXAMPLE + "judge: {model: gpt-4, profile: prometeus}\n",
+        ["unknown judge profile 'prometeus'", "did you mean 'prometheus'?"],
+    ),
+    "unknown engine": (ARCHITECTURE_EXAMPLE + "generation: {engine: vllm}\n", ["generation.engine: vllm", "'server'"]),
     "unknown setting at the top": (ARCHITECTURE_EXAMPLE + "epoch: 3\n", ["epoch: unknown setting"]),
     "unknown setting of the recipe": (change("epochs: 3", "epochs: 3, epoch: 3"), ["recipe.epoch: unknown setting"]),
     "unknown setting of a source": (

@@ -26,7 +26,6 @@ class Answered:
 
     item: Conversation
     turns: tuple[str, ...]
-    finish_reason: str = "stop"
 
     @property
     def text(self) -> str:

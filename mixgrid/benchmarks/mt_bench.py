@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from mixgrid.benchmarks import Answered, Asked, Benchmark, Figure, Verdict
 from mixgrid.conversations import Conversation
-from mixgrid.errors import StepError
+from mixgrid.errors import SourceError, StepError
 from mixgrid.grading import Grading
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ def ask(item: Conversation) -> Asked:
 
 def grade(answers: Sequence[Answered], grading: Grading) -> Sequence[Verdict]:
     """A verdict an item: its ratings by turn, their mean, and what the judge said. Raises StepError without a score."""
+    from mixgrid.judge.cache import CACHE
+    from mixgrid.judge.fastchat_files import write_judgments, write_model_answers
     from mixgrid.judge.judging import judge_all
     from mixgrid.judge.questions import make_bench
     from mixgrid.judge.records import ModelAnswer
@@ -44,11 +46,14 @@ def grade(answers: Sequence[Answered], grading: Grading) -> Sequence[Verdict]:
 
     settings, runtime = grading.settings.judge, grading.runtime
     questions = {q.question_id: q for q in (_question(answered.item) for answered in answers)}
+    if len(questions) < len(answers):
+        raise SourceError(f"mt_bench: {len(answers)} questions have {len(questions)} question_ids; give each its own")
     bench = make_bench(
         questions.values(), prompts=runtime.prompts, references=runtime.references, reference_set=settings.reference_set
     )
     given = [ModelAnswer(id, answered.turns) for id, answered in zip(questions, answers, strict=True)]
-    run = judge_all(given, bench=bench, settings=settings, runtime=runtime.judge, progress=grading.progress)
+    reached = runtime.judge.model_copy(update={"cache": runtime.judge.cache or f"{grading.store}/{CACHE}"})
+    run = judge_all(given, bench=bench, settings=settings, runtime=reached, progress=grading.progress)
     if run.open:
         reasons = dict(Counter(str(judgment.reason) for judgment in run.open))
         raise StepError(
@@ -69,6 +74,8 @@ def grade(answers: Sequence[Answered], grading: Grading) -> Sequence[Verdict]:
         score=summary.overall.value, n=summary.overall.questions,
         low=summary.overall.interval.low, high=summary.overall.interval.high,
     )  # fmt: skip
+    write_model_answers(grading.folder, grading.label, given, answered_at=0.0)
+    write_judgments(grading.folder, settings.model, {grading.label: run.judgments})
     return [_verdict([j for j in run.judgments if j.question_id == id]) for id in questions]
 
 

@@ -7,6 +7,7 @@ A grader that needs more than the two texts (a sandbox, a judge) takes the answe
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mixgrid.benchmarks import Answered, Figure, Grade, Verdict
@@ -20,12 +21,16 @@ if TYPE_CHECKING:
 class Grading:
     """What a grader may use, and what it leaves to be told: `facts` go into the score's ledger.
 
-    `settings` and `runtime` are those of the score step, which name the judge. `figure` is the score where it is not
-    the rate of the benchmark's headline.
+    `settings` and `runtime` are those of the score step, which name the judge; `label` names what is scored, files may
+    be left in `folder`, and `store` is the URL of the study's. `figure` is the score where it is not the rate of the
+    benchmark's headline.
     """
 
     settings: Any = None
     runtime: Any = None
+    label: str = ""
+    folder: Path = Path()
+    store: str = ""
     progress: Progress = silent
     facts: dict[str, Any] = field(default_factory=dict)
     figure: Figure | None = None

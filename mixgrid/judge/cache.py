@@ -28,6 +28,8 @@ from mixgrid.identity import canonical_json
 from mixgrid.judge.budget import Tokens
 from mixgrid.store import Store
 
+CACHE = "judge-cache"
+"""The folder where none is named."""
 _POLL_S = 0.05
 
 

@@ -21,7 +21,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from mixgrid.errors import JudgeError
 from mixgrid.judge.budget import NO_TOKENS, Meter, Tokens
-from mixgrid.judge.cache import Cache, Keep, Reply, Request
+from mixgrid.judge.cache import CACHE, Cache, Keep, Reply, Request
 from mixgrid.judge.records import Reason
 from mixgrid.judge.settings import JudgeRuntime
 
@@ -74,7 +74,7 @@ class JudgeClient:
             )
         self.meter = Meter(runtime)
         self._runtime = runtime
-        self._cache = Cache(runtime.cache)
+        self._cache = Cache(runtime.cache or CACHE)
         self._slots = asyncio.Semaphore(runtime.concurrency)
         self._key = key
         self._openai = openai.AsyncOpenAI(

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from mixgrid.identity import Runtime, Settings
+from mixgrid.names import choose
 
 Count = Annotated[int, Field(gt=0)]
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -41,15 +42,16 @@ class JudgeRuntime(Runtime):
     """How the judge is reached, and what one judging may cost.
 
     `api_key_variable` names the environment variable that holds the key: a key is never a setting. `cache` is a folder
-    or URL that keeps every reply. `max_retries` (429, 5xx, timeouts, broken connections) and `timeout_s` (of an
-    attempt) are the openai client's own. `budget_calls` and `budget` are for one run over one checkpoint's answers;
-    `price_in` and `price_out` are money a million tokens, in the currency of `budget`. A call is sent only if both
-    budgets allow for it at its longest. `token_limit` is what the endpoint calls `max_tokens`.
+    or URL that keeps every reply, by default `judge-cache` in the study's store. `max_retries` (429, 5xx, timeouts,
+    broken connections) and `timeout_s` (of an attempt) are the openai client's own. `budget_calls` and `budget` are for
+    one run over one checkpoint's answers; `price_in` and `price_out` are money a million tokens, in the currency of
+    `budget`. A call is sent only if both budgets allow for it at its longest. `token_limit` is what the endpoint calls
+    `max_tokens`.
     """
 
     base_url: str = "https://api.openai.com/v1"
     api_key_variable: str = "OPENAI_API_KEY"
-    cache: str = "judge-cache"
+    cache: str | None = None
     concurrency: Count = 8
     max_retries: Annotated[int, Field(ge=0, le=100)] = 5
     timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 120.0
@@ -76,20 +78,20 @@ class JudgeRuntime(Runtime):
         return self
 
 
-class JudgeChoice(Settings):
-    """A study's judge: as `JudgeSettings`, but with files by their place. `pinned` reads what they hold.
+class JudgeChoice(JudgeSettings):
+    """A study's judge: `prompts` and `references` are places of files, of which `pinned` makes what they hold.
 
     judge: {model: gpt-4, prompts: data/judge_prompts.jsonl, references: data/gpt-4.jsonl, reference_set: paper}
     """
 
-    model: str
-    profile: str = "mt-bench"
-    prompts: str | None = None
-    references: str | None = None
-    reference_set: ReferenceSet | None = None
-    repeats: Count = 1
-    temperature: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)] | None = 0.0
-    max_tokens: Count = 2048
+    @model_validator(mode="after")
+    def _can_ask(self) -> Self:
+        from mixgrid.judge.profiles import PROFILES
+
+        choose(self.profile, PROFILES, what="judge profile")
+        if self.profile == "mt-bench" and self.prompts is None:
+            raise ValueError("profile mt-bench asks with FastChat's prompts; set `prompts` to your judge_prompts.jsonl")
+        return self
 
     def pinned(self) -> JudgeSettings:
         """The same with SHA-256 in place of the files. Raises SourceError for one that is not there."""

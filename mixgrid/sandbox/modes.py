@@ -4,13 +4,13 @@ open_sandbox("auto").mode  -> "bubblewrap", else "native", else NoSandbox; never
 """
 
 import functools
-import os
 import subprocess
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Literal
 
+from mixgrid.cores import available_cores
 from mixgrid.errors import NoSandbox, StepError
 from mixgrid.progress import Progress, silent
 from mixgrid.sandbox.case import Case, Verdict
@@ -65,7 +65,7 @@ class Sandbox:
         Raises StepError if boxes no longer start, which is no verdict on a program.
         """
         verdicts: dict[int, Verdict] = {}
-        pool = ThreadPoolExecutor(workers or _cores())
+        pool = ThreadPoolExecutor(workers or available_cores())
         try:
             places = {pool.submit(self._check, case): place for place, case in enumerate(cases)}
             for future in as_completed(places):
@@ -85,10 +85,6 @@ class Sandbox:
         raise StepError(
             f"the {self.mode} sandbox started {_ATTEMPTS} times in vain: {reason}; `mixgrid doctor` tries it"
         )
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def open_sandbox(mode: Literal["auto", "bubblewrap", "native", "unsafe"] = "auto") -> Sandbox:

@@ -73,6 +73,8 @@ def read_mt_bench(row: Row, origin: int) -> Conversation:
     if not (isinstance(turns, list) and turns):
         raise RejectedError("no user turn", f"turns is {shown(turns)}")
     reference = {name: field_of(row, name) for name in ("question_id", "category")}
+    if not isinstance(reference["question_id"], int) or not isinstance(reference["category"], str):
+        raise RejectedError("no MT-Bench question", f"question_id and category are {shown(reference)}")
     last = Message("assistant", _reference(reference | {"reference": row.get("reference")}))
     messages: list[Message] = []
     for number, turn in enumerate(turns):

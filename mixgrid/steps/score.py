@@ -1,6 +1,7 @@
 """score: every verdict on kept answers, and the score with n and interval.
 
     items.parquet   item, prompt, answer, tokens, finish_reason, then what the grader says ("strict", "extracted", ...)
+    model_answer/, model_judgment/     FastChat's own files, of mt_bench
     ledger          {"score": 0.42, "n": 200, "low": 0.35, "high": 0.49, "rates": {"strict": 0.42, ...}}
 
 Needs no model: a changed grader grades the kept answers again and no GPU is asked.
@@ -60,11 +61,12 @@ def make(work: Work) -> dict[str, Any]:
     turns = pd.read_parquet(work.one("answers").path("answers.parquet"))
     last = turns.groupby("item", sort=False).last().reset_index()
     texts = turns.groupby("item", sort=False)["answer"].agg(tuple)
-    answered = [
-        Answered(item=items[item], turns=texts[item], finish_reason=reason)
-        for item, reason in zip(last["item"], last["finish_reason"], strict=True)
-    ]
-    grading = Grading(settings=work.settings, runtime=work.runtime, progress=work.progress)
+    answered = [Answered(item=items[item], turns=texts[item]) for item in last["item"]]
+    order, store = work.origin()
+    grading = Grading(
+        settings=work.settings, runtime=work.runtime, progress=work.progress, label=order.label, folder=work.folder,
+        store=store.url,
+    )  # fmt: skip
     said = benchmark.grade(answered, grading)
     verdicts = pd.DataFrame([dict(verdict) for verdict in said])
     kept = last[["item", "prompt", "answer", "tokens", "finish_reason"]]

@@ -1,7 +1,7 @@
 """A server of the test's own is started for a checkpoint, asked, and ended with all that it started."""
 
+import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -44,30 +44,48 @@ def command_of(tmp_path: Path) -> tuple[str, ...]:
     return (sys.executable, str(tmp_path / "server.py"), "{folder}", "{port}", "{model}")
 
 
-def started_by_me() -> set[int]:
-    return {process.pid for process in psutil.process_iter() if process.status() != psutil.STATUS_ZOMBIE}
+def started_by(process: psutil.Process) -> list[psutil.Process]:
+    """Its children and theirs: the keeper, the server, and what the server started."""
+    return [child for child in process.children(recursive=True) if child.name() in ("sleep", "python", "python3")]
+
+
+def all_gone(processes: list[psutil.Process]) -> bool:
+    return not psutil.wait_procs(processes, timeout=20)[1]
 
 
 def test_checkpoint_is_served_while_it_is_asked_and_no_longer(tmp_path: Path) -> None:
-    before = started_by_me()
     tokenizer = train_tokenizer(iter([""]), vocabulary_size=300)
     with serving(ServerRuntime(command=command_of(tmp_path)), tmp_path) as server:
         engine = make_engine("server", tokenizer=tokenizer, server=server, batch_size=2)
         answers = dict(engine.answers([Prompt("a"), Prompt("b")], max_new_tokens=8))
-        served = [
-            pid for pid in started_by_me() - before if psutil.Process(pid).name() in ("sleep", "python3", "python")
-        ]
+        served = started_by(psutil.Process())
     assert {answer.text for answer in answers.values()} == {f"checkpoint in {tmp_path}"}
-    assert len(served) >= 2
-    time.sleep(0.2)
-    assert not set(served) & started_by_me()
+    assert len(served) == 3
+    assert all_gone(served)
+
+
+def test_server_does_not_outlive_a_killed_step(tmp_path: Path) -> None:
+    command = command_of(tmp_path)
+    script = (
+        "import sys, time; from pathlib import Path\n"
+        "from mixgrid.generation.serving import ServerRuntime, serving\n"
+        f"with serving(ServerRuntime(command={command!r}), Path({str(tmp_path)!r})) as server:\n"
+        "    print(server.url, flush=True)\n    time.sleep(600)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as step:
+        assert step.stdout is not None
+        assert step.stdout.readline().startswith("http://127.0.0.1:")
+        served = started_by(psutil.Process(step.pid))
+        step.kill()
+    assert len(served) == 3
+    assert all_gone(served)
 
 
 @pytest.mark.parametrize(
     ("command", "said"),
     [
         ((sys.executable, "-c", "raise SystemExit('no such architecture')"), "status 1; its last words: no such arch"),
-        (("no-such-server", "{folder}"), "server command no-such-server: No such file"),
+        (("no-such-server", "{folder}"), "server command no-such-server: is not there"),
         (
             (sys.executable, "-c", "import time; print('loading', flush=True); time.sleep(60)"),
             "does not answer after 1 s",

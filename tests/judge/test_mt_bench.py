@@ -11,6 +11,8 @@ import pandas as pd
 import pytest
 import yaml
 
+from mixgrid.judge.fastchat_files import read_judgments, read_model_answers
+
 pytestmark = pytest.mark.server
 
 STUDY = """
@@ -37,7 +39,7 @@ def test_budget_stops_a_study_and_more_of_it_finishes_without_paying_twice(
     (tmp_path / "chat.yaml").write_text(study)
 
     def run(**judge: object) -> "subprocess.CompletedProcess[str]":
-        reached = {"base_url": judge_server.url, "cache": str(tmp_path / "judged"), "concurrency": 4}
+        reached = {"base_url": judge_server.url, "concurrency": 4}
         (tmp_path / "runtime.yaml").write_text(yaml.safe_dump({"judge": reached | judge}))
         arguments = ["run", "chat.yaml", "--store", "runs", "--runtime", "runtime.yaml"]
         return subprocess.run(
@@ -63,3 +65,10 @@ def test_budget_stops_a_study_and_more_of_it_finishes_without_paying_twice(
     assert len(items) == 10
     assert (items["rating"] == 6).all()
     assert judge_server.key not in json.dumps(record)
+    files = next(tmp_path.glob("runs/score/*/*/model_judgment")).parent
+    (judged,) = read_judgments(str(files / "model_judgment" / "judge_single.jsonl")).values()
+    assert len(judged) == 10 * 2 * 2
+    assert {answer.question_id for answer in read_model_answers(str(next(files.glob("model_answer/*"))))} == set(
+        items["item"].map(lambda row: 81 + row)
+    )
+    assert list(tmp_path.glob("runs/judge-cache/*/*.json"))
