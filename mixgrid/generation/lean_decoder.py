@@ -6,8 +6,7 @@
 
 The same mathematics as transformers' LlamaForCausalLM: about two dozen operations a layer instead of a hundred. Queries
 and keys are stored with the two halves of a head interleaved, as in mixgrid.training.lean_llama, so that rotating is
-one complex product. Reading keys and values is what takes the time in long batches: rows attend in blocks, each as
-wide as its own longest row.
+one complex product.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import rms_norm, scaled_dot_product_attention, silu
 
+from mixgrid.generation.row_attention import Reach, attend, reach_of
 from mixgrid.generation.slots import Slots, by_tokens, places
 from mixgrid.training.lean_engine import not_plain
 
@@ -24,8 +24,8 @@ from mixgrid.training.lean_engine import not_plain
 
 LARGEST = 500_000_000
 """Parameters. Of larger models a copy of the weights would hurt, and the operations' start no longer counts."""
-_BLOCK_NUMBERS = 2**19
-"""Keys and values that a block of rows reads in a layer: few enough to skip padding, enough to pay its start."""
+_BLOCK_NUMBERS = 2**22
+"""Keys and values that a block of rows reads in a layer: fewer starts, while its scores stay in the cache."""
 _PREFILL_TOKENS = 1024
 """At once: more do not stay in a core's cache."""
 
@@ -66,9 +66,9 @@ class LeanDecoder:
         self._embedding, self._norm = model.model.embed_tokens.weight, model.model.norm.weight
         self._head = model.lm_head.weight.t()
         self._inverse_frequencies = model.model.rotary_emb.inv_freq.to(torch.float32)
-        shape = {"heads": self._heads, "key_heads": self._key_heads, "size": self._size}
-        self._layers = [_Layer(layer, **shape) for layer in model.model.layers]
-        self._slots = Slots(rows)
+        self._shape = {"heads": self._heads, "key_heads": self._key_heads, "size": self._size}
+        self._layers = [_Layer(layer, **self._shape) for layer in model.model.layers]
+        self._slots = Slots(rows, keys_by_channel=True)
 
     def admit(self, prompts: Sequence[Sequence[int]]) -> None:
         """Prompts one below the other, filled up on the right: causal attention does not see what comes after."""
@@ -93,14 +93,18 @@ class LeanDecoder:
     def step(self, tokens_N: Tensor) -> Tensor:
         """Logits after one more token a row, N x V."""
         where = places(self._slots, tokens_N.device)
-        blocks = [(rows, hidden(where[1][rows], width, dtype=self._embedding.dtype)) for rows, width in self._blocks()]
         turn_N11R = self._turn(where[1])[:, None]
         x_N1C = self._embedding[tokens_N[:, None]]
+        reaches: list[tuple[slice, Reach]] = []
         for number, layer in enumerate(self._layers):
             query_N1AD, key_N1HD, value_N1HD = self._project(layer, x_N1C, turn_N11R)
             self._slots.add(number, where, key_N1HD[:, 0], value_N1HD[:, 0])
-            attended = [self._attend(number, rows, query_N1AD[rows], hidden_N1T) for rows, hidden_N1T in blocks]
-            x_N1C = self._finish(layer, x_N1C, attended[0] if len(attended) == 1 else torch.cat(attended))
+            reaches = reaches or list(self._reaches())
+            keys_NHDT, values_NHTD = self._slots.keys[number].transpose(2, 3), self._slots.values[number]
+            attended = [
+                attend(query_N1AD[rows, 0], keys_NHDT[rows], values_NHTD[rows], reach) for rows, reach in reaches
+            ]
+            x_N1C = self._finish(layer, x_N1C, torch.cat(attended)[:, None])
         self._slots.advance()
         return torch.mm(rms_norm(x_N1C[:, 0], self._norm.shape, self._norm, self._eps), self._head)
 
@@ -108,14 +112,13 @@ class LeanDecoder:
         """Row i becomes what row rows[i] was."""
         self._slots.keep(rows)
 
-    def _blocks(self) -> Iterator[tuple[slice, int]]:
-        """Neighbours among the rows, and the columns that they need."""
-        lengths, start = self._slots.lengths, 0
+    def _reaches(self) -> Iterator[tuple[slice, Reach]]:
+        """Neighbours among the rows, and what they look at: the same in each layer."""
+        lengths, room = self._slots.lengths, self._slots.values[0].shape[2]
         size = max(4, _BLOCK_NUMBERS // (2 * self._key_heads * self._size * self._slots.width))
-        while start < len(lengths):
-            rows = slice(start, start + size)
-            yield rows, max(lengths[rows]) + 1
-            start += size
+        for start in range(0, len(lengths), size):
+            rows = slice(start, min(start + size, len(lengths)))
+            yield rows, reach_of(lengths[rows], room=room, dtype=self._embedding.dtype, **self._shape)
 
     def _project(self, layer: _Layer, x_NTC: Tensor, turn: Tensor) -> tuple[Tensor, ...]:
         """Queries, keys and values, each N x T x heads x D; the first two rotated."""
@@ -124,18 +127,6 @@ class LeanDecoder:
         turned_NTHD, value_NTHD = torch.split(qkv_NTHD, [self._heads + self._key_heads, self._key_heads], dim=2)
         torch.view_as_complex(turned_NTHD.view(*turned_NTHD.shape[:3], -1, 2)).mul_(turn)
         return *torch.split(turned_NTHD, [self._heads, self._key_heads], dim=2), value_NTHD
-
-    def _attend(self, number: int, rows: slice, query_N1AD: Tensor, hidden_N1T: Tensor) -> Tensor:
-        """Each query's attention over its row; query heads that share keys are as many queries of one head."""
-        count, _, width = hidden_N1T.shape
-        query = query_N1AD.reshape(count * self._key_heads, -1, self._size)
-        key, value = (
-            part[number][rows.start : rows.start + count].flatten(0, 1)[:, :width]
-            for part in (self._slots.keys, self._slots.values)
-        )
-        scores = torch.bmm(query, key.transpose(1, 2))
-        scores.view(count, -1, width).add_(hidden_N1T)
-        return torch.bmm(scores.softmax(-1), value).view(count, 1, -1)
 
     def _finish(self, layer: _Layer, x_NTC: Tensor, attended_NTC: Tensor) -> Tensor:
         """x + attention, and then + MLP."""
@@ -148,9 +139,3 @@ class LeanDecoder:
         angles_TR = positions_T[:, None].to(torch.float32) * self._inverse_frequencies
         dtype = self._embedding.dtype
         return torch.complex(angles_TR.cos().to(dtype), angles_TR.sin().to(dtype))[:, None]
-
-
-def hidden(lengths_N: Tensor, width: int, *, dtype: torch.dtype) -> Tensor:
-    """What is added to scores, N x 1 x T: 0 up to a row's newest token, minus infinity behind it."""
-    behind_NT = torch.arange(width) > lengths_N[:, None]
-    return torch.zeros(behind_NT.shape, dtype=dtype).masked_fill_(behind_NT, -torch.inf)[:, None]

@@ -16,13 +16,17 @@ from torch import Tensor
 
 _GROWTH = 1.25
 _COLUMNS = 64
+"""The room is a multiple of it."""
 
 
 class Slots:
-    """Room for `rows` rows in each layer; it grows in columns. `lengths` says how far each row is filled."""
+    """Room for `rows` rows in each layer; it grows in columns. `lengths` says how far each row is filled.
 
-    def __init__(self, rows: int) -> None:
-        self._rows = rows
+    `keys` and `values` are N x H x T x D; with `keys_by_channel` a channel's keys are neighbours in memory.
+    """
+
+    def __init__(self, rows: int, *, keys_by_channel: bool = False) -> None:
+        self._rows, self._keys_by_channel = rows, keys_by_channel
         self.keys: list[Tensor] = []
         self.values: list[Tensor] = []
         self.lengths: list[int] = []
@@ -72,8 +76,11 @@ class Slots:
             old = parts[layer]
             if old.dim() == 1 or old.shape[2] < columns:
                 _, heads, _, size = new_NHTD.shape
-                wide = max(columns + _COLUMNS, int(columns * _GROWTH))
-                parts[layer] = new_NHTD.new_zeros(self._rows, heads, wide, size)
+                wide = -(-int(columns * _GROWTH) // _COLUMNS) * _COLUMNS
+                if self._keys_by_channel and parts is self.keys:
+                    parts[layer] = new_NHTD.new_zeros(self._rows, heads, size, wide).transpose(2, 3)
+                else:
+                    parts[layer] = new_NHTD.new_zeros(self._rows, heads, wide, size)
                 if old.dim() == 4:
                     parts[layer][:, :, : old.shape[2]] = old
 

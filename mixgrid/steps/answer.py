@@ -21,7 +21,7 @@ from mixgrid.steps import Kind, Work
 if TYPE_CHECKING:
     from mixgrid.generation import Engine
 
-VERSION = 2
+VERSION = 3
 
 
 class AnswerSettings(Settings):

@@ -3,16 +3,14 @@
     MIXGRID_TEST_DATA=../shared/data python tests/bench/generation.py
 
     | contender | answers/s | new tokens/s | mixgrid is N x as fast | same answers |
-    | mixgrid, batch of 64 | 11.72 | 1,186 | 1.00 | yes |
-    | generate, one prompt at a time | 1.96 | 198 | 5.99 | yes |
-    | generate, padded batches of 64 | 2.56 | 259 | 4.59 | yes |
+    | mixgrid, batch of 128 | 216.39 | 19,968 | 1.00 | yes |
+    | generate, one prompt at a time | 17.80 | 1,642 | 12.16 | yes |
+    | generate, padded batches of 128 | 39.85 | 3,677 | 5.43 | yes |
 
-(on a busy machine, where each had about 60 % of a core)
-
-A 4-layer LLaMA of hidden size 256 and 4,096 tokens answers GSM8K's questions greedily, at most 256 new tokens each. Its
-weights are random, wide enough (0.1) for an answer to wander rather than repeat itself, and its end token's row of the
-output head is 1.4 times as long: each new token ends an answer with a chance of about 1 %. So answers differ in length
-as a geometric distribution cut at the limit does: a mean of 101, quartiles 29, 81 and 155.
+A LLaMA of the demo's shape answers GSM8K's questions greedily, at most 256 new tokens each; `--shape public_data` and
+`wide` are larger (1.1M and 4.2M parameters beside the embedding). Weights are random, wide enough (0.1) for an answer
+to wander rather than repeat itself, and the end token's row of the output head is 1.4 times as long: each new token
+ends an answer with a chance of about 1 %. So answers differ in length as a geometric distribution cut at the limit.
 
 `one` is what FastChat's gen_model_answer.py does, `model.generate` with a prompt at a time, here without sampling;
 `padded` is the same with batches in the prompts' order, padded on the left. Each contender has a fresh process with the
@@ -37,7 +35,11 @@ from typing import Any
 from mixgrid.generation import Answer, generate
 from mixgrid.warm import _ALLOCATOR
 
-SHAPE = {"hidden_size": 256, "intermediate_size": 688, "layers": 4, "heads": 8, "vocabulary_size": 4096}
+SHAPES = {
+    "lab.small": {"hidden_size": 80, "intermediate_size": 216, "layers": 2, "heads": 4, "vocabulary_size": 1024},
+    "public_data": {"hidden_size": 128, "intermediate_size": 352, "layers": 3, "heads": 4, "vocabulary_size": 4096},
+    "wide": {"hidden_size": 256, "intermediate_size": 688, "layers": 4, "heads": 8, "vocabulary_size": 4096},
+}
 INITIALIZER_RANGE, END_TOKEN_SCALE = 0.1, 1.4
 WARM_UP = 4
 
@@ -110,7 +112,7 @@ def main() -> int:
         print("MIXGRID_TEST_DATA is not set; give the folder with gsm8k/", file=sys.stderr)
         return 2
     with tempfile.TemporaryDirectory(prefix="mixgrid-generation-") as folder:
-        _prepare(Path(data), Path(folder), count=given.prompts)
+        _prepare(Path(data), Path(folder), shape=given.shape, count=given.prompts)
         timed = {name: _run(name, Path(folder), given) for name in CONTENDERS}
     lengths = timed["mixgrid"].tokens
     quarters = ", ".join(f"{quarter:.0f}" for quarter in quantiles(lengths))
@@ -122,8 +124,9 @@ def main() -> int:
 
 def _options() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--prompts", type=int, default=192)
-    options.add_argument("--batch-size", type=int, default=64)
+    options.add_argument("--shape", choices=list(SHAPES), default="lab.small")
+    options.add_argument("--prompts", type=int, default=480)
+    options.add_argument("--batch-size", type=int, default=128)
     options.add_argument("--limit", type=int, default=256, help="new tokens an answer")
     options.add_argument("--threads", type=int, default=1)
     options.add_argument("--child", help=argparse.SUPPRESS)
@@ -131,13 +134,13 @@ def _options() -> argparse.ArgumentParser:
     return options
 
 
-def _prepare(data: Path, folder: Path, *, count: int) -> None:
+def _prepare(data: Path, folder: Path, *, shape: str, count: int) -> None:
     """Write the tokenizer and the prompts."""
     from mixgrid.models import save_tokenizer, train_tokenizer
     from mixgrid.sources.files import read_rows
 
     texts = (f"USER: {r['question']} ASSISTANT: {r['answer']}" for r in read_rows(str(data / "gsm8k/train.jsonl")))
-    save_tokenizer(folder, train_tokenizer(islice(texts, 1500), vocabulary_size=SHAPE["vocabulary_size"]))
+    save_tokenizer(folder, train_tokenizer(islice(texts, 1500), vocabulary_size=SHAPES[shape]["vocabulary_size"]))
     questions = [row["question"] for row in islice(read_rows(str(data / "gsm8k/test.jsonl")), count + WARM_UP)]
     (folder / "prompts.json").write_text(json.dumps([f"USER: {question} ASSISTANT:" for question in questions]))
 
@@ -149,7 +152,13 @@ def _run(name: str, folder: Path, given: argparse.Namespace) -> Timed:
         "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "TOKENIZERS_PARALLELISM": "false",
         "CUDA_VISIBLE_DEVICES": "", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error",
     }  # fmt: skip
-    options = {"prompts": given.prompts, "batch-size": given.batch_size, "limit": given.limit, "threads": threads}
+    options = {
+        "shape": given.shape,
+        "prompts": given.prompts,
+        "batch-size": given.batch_size,
+        "limit": given.limit,
+        "threads": threads,
+    }
     command = [sys.executable, __file__, "--child", name, "--folder", str(folder)]
     command += [f"--{option}={value}" for option, value in options.items()]
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
@@ -167,7 +176,9 @@ def _child(name: str, folder: Path, given: argparse.Namespace) -> None:
 
     torch.set_num_threads(given.threads)
     tokenizer = load_tokenizer(folder)
-    model = new_llama(LlamaShape(**SHAPE, initializer_range=INITIALIZER_RANGE), tokenizer=tokenizer, seed=0).eval()
+    model = new_llama(
+        LlamaShape(**SHAPES[given.shape], initializer_range=INITIALIZER_RANGE), tokenizer=tokenizer, seed=0
+    ).eval()
     with torch.no_grad():
         model.lm_head.weight[tokenizer.eos_token_id] *= END_TOKEN_SCALE
     prompts = json.loads((folder / "prompts.json").read_text())
