@@ -50,7 +50,7 @@ def _row(printed: dict[str, str], mt_bench_sd: float | None) -> dict[str, Any]:
     score, n = float(printed["score"]), int(printed["n"])
     low = high = None
     if printed["benchmark"] != "mt_bench":
-        score /= 100
+        score = round(score / 100, 6)
         interval = wilson_interval(round(score * n), n)
         low, high = min(score, interval.low), max(score, interval.high)  # printed numbers are rounded
     elif mt_bench_sd is not None:
