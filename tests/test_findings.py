@@ -231,6 +231,17 @@ def test_claim_of_any_part_of_a_grid_gives_a_verdict_that_its_effects_explain(cl
     assert bool(finding.experiment) == (finding.verdict in ("undecided", "not tested"))
 
 
+def test_verdict_hangs_on_the_clearest_effect_against_or_the_weakest_for() -> None:
+    chance, paper = made_up(everything(), lambda *_: 0.5), made_up(everything(), as_the_paper_says, seeds=4)
+    findings = found(paper)
+    for finding in (*weigh_all(chance), *findings.values()):
+        if (effect := finding.deciding) is not None:
+            own = [e.p for e in finding.effects if finding.verdicts[e.ground] == finding.verdict and e.p is not None]
+            assert effect.p == (max(own) if finding.verdict != "contradicted" else effect.p)
+            assert (effect.verdict == "against") == (finding.verdict == "contradicted")
+    assert findings["forgetting"].deciding is not None
+
+
 @pytest.mark.parametrize("claim", load_claims(), ids=lambda claim: claim.name)
 def test_claim_names_experiments_and_says_itself_in_a_sentence(claim: Any) -> None:
     assert claim.words.endswith(".")

@@ -262,7 +262,11 @@ def test_findings_are_shown_with_verdict_effect_and_interval_and_text_that_stays
     )
     page = Page(render([row()], findings=[shown, other]))
     assert page.open == []
-    assert page.row("7. DMT keeps both.")[1] == "contradicted 1 against"
+    row_of_7 = page.row("7. DMT keeps both.")
+    assert row_of_7[1] == "contradicted 1 against"
+    assert row_of_7[2].startswith(
+        "-49.3 points <b>model, math: DMT minus alone -62.0 points to -37.0 points; n 150, 3 seeds"
+    )
     assert "What would decide it: add rq3." in page.row("4. The ratio")[0]
     cells = [" ".join(c.split()) for c in next(r for r in page.table if r and r[0].strip() == "7")]
     assert cells[1] == "<b>model"

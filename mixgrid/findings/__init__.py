@@ -103,6 +103,15 @@ class Finding:
     experiment: str = ""
     notes: tuple[str, ...] = ()
 
+    @property
+    def deciding(self) -> Effect | None:
+        """The effect that the verdict hangs on: the clearest against the claim, else the weakest of those for it."""
+        against = [effect for effect in self.effects if effect.verdict == "against"]
+        if against:
+            return min(against, key=lambda effect: effect.p or 0)
+        shown = [e for e in self.effects if self.verdicts.get(e.ground) == self.verdict and e.p is not None]
+        return max(shown, key=lambda effect: effect.p or 0, default=None)
+
 
 def load_claims() -> list[Claim]:
     """All claims, the paper's first."""

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 from mixgrid.evidence import Evidence, Ground
-from mixgrid.findings import Claim, Part, Term
+from mixgrid.findings import Claim, Part, Term, percent
 from mixgrid.result_cells import Cell
 
 HARDLY = 0.2
@@ -33,8 +33,14 @@ def parts(evidence: Evidence) -> Iterator[Part]:
             rise, fall = [(-weight, cell) for weight, cell in others], others
             for words, terms in (
                 ("most minus least own data", own),
-                (f"{HARDLY:g} of that, minus what the others' data adds", [*scaled, *rise] if own and others else []),
-                (f"{HARDLY:g} of that, minus what the others' data takes", [*scaled, *fall] if own and others else []),
+                (
+                    f"{percent(HARDLY)} of what own data does, minus what the others' data adds",
+                    [*scaled, *rise] if own and others else [],
+                ),
+                (
+                    f"{percent(HARDLY)} of what own data does, minus what the others' data takes",
+                    [*scaled, *fall] if own and others else [],
+                ),
             ):
                 yield Part(ground=ground.name, measure=measure, words=words, terms=tuple(terms), expects="above")
 

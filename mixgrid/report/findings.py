@@ -24,7 +24,7 @@ def render_findings(findings: Sequence[Finding]) -> str:
     """A table of verdicts, and one of all effects to be opened; empty text without findings."""
     if not findings:
         return ""
-    verdicts = _table("Findings", ("claim", "verdict"), [_verdict_row(finding) for finding in findings])
+    verdicts = _table("Findings", ("claim", "verdict", "it hangs on"), [_verdict_row(finding) for finding in findings])
     effects = [_effect_row(finding, effect) for finding in findings for effect in finding.effects]
     opened = f"<details><summary>Every effect ({len(effects)})</summary>{_table('Every effect', COLUMNS, effects)}"
     details = f"{opened}</details>" if effects else ""
@@ -37,16 +37,25 @@ def _verdict_row(finding: Finding) -> str:
     if len(set(finding.verdicts.values())) > 1:
         lines += [f"{ground}: {verdict}" for ground, verdict in finding.verdicts.items()]
     claim = f"<td>{finding.number}. {escape(finding.claim)}{_small(remarks)}</td>"
-    return f"<tr>{claim}<td><b>{escape(finding.verdict)}</b>{_small(lines)}</td></tr>"
+    verdict = f"<td><b>{escape(finding.verdict)}</b>{_small(lines)}</td>"
+    return f"<tr>{claim}{verdict}<td>{_deciding(finding)}</td></tr>"
+
+
+def _deciding(finding: Finding) -> str:
+    """The effect that decides, or comes nearest to it, with interval and cells."""
+    effect = finding.deciding
+    if effect is None:
+        return ""
+    size = f"n {effect.n:,}, " if effect.n else ""
+    seeds = f"{effect.seeds} seed{'' if effect.seeds == 1 else 's'}"
+    lines = [f"{effect.ground}, {effect.ability}: {effect.words}", f"{_span(effect)}; {size}{seeds}", *effect.cells]
+    return f"{escape(_number(effect, effect.value))}{_small(lines)}"
 
 
 def _effect_row(finding: Finding, effect: Effect) -> str:
-    span = "unknown"
-    if effect.low is not None and effect.high is not None:
-        span = f"{_number(effect, effect.low)} to {_number(effect, effect.high)}"
     p = "" if effect.adjusted_p is None else f"{effect.adjusted_p:.3f}"
     texts = [finding.number, effect.ground, effect.ability, effect.words, f"{effect.expects} 0"]
-    texts += [_number(effect, effect.value), span, p, effect.n or "", effect.seeds, effect.verdict]
+    texts += [_number(effect, effect.value), _span(effect), p, effect.n or "", effect.seeds, effect.verdict]
     texts += ["; ".join(effect.cells)]
     return f"<tr>{''.join(f'<td>{escape(text)}</td>' for text in texts)}</tr>"
 
@@ -58,6 +67,12 @@ def _counts(effects: Sequence[Effect]) -> str:
 
 def _number(effect: Effect, value: float) -> str:
     return f"{100 * value:+.1f} points" if effect.unit == "rate" else f"{value:+.3f}"
+
+
+def _span(effect: Effect) -> str:
+    if effect.low is None or effect.high is None:
+        return "unknown"
+    return f"{_number(effect, effect.low)} to {_number(effect, effect.high)}"
 
 
 def _small(lines: Sequence[str]) -> str:
