@@ -66,9 +66,10 @@ def expand(study: Study, selection: Selection = Selection()) -> list[Cell]:
 
 
 def _cell(variant: Variant, design: Design, *, model: str, seed: int) -> Cell:
+    recipe = variant.recipe.changed(design.recipe) if design.recipe else variant.recipe
     return Cell(
         experiment=variant.label, arm=design.arm, k=design.k, stages=design.stages, model=model, seed=seed,
-        recipe=variant.recipe, evaluate_at=variant.evaluate_at,
+        recipe=recipe, evaluate_at=variant.evaluate_at,
     )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from mixgrid.cells import Cell, Selection, expand
 from mixgrid.graph import Graph
+from mixgrid.recipe import Recipe
 from mixgrid.record import Record
 from mixgrid.runtime import StudyRuntime
 from mixgrid.step import Step
@@ -119,7 +120,7 @@ def make_plan(
     models = list(dict.fromkeys(cell.model for cell in cells))
     for model in models:
         checkpoints.append((graph.base(model), _base_names(model)))
-        checkpoints += _final_checkpoints([c for c in cells if c.model == model], chains)
+        checkpoints += _final_checkpoints([c for c in cells if c.model == model], chains, study.recipe)
     on_the_way, after = _on_the_way(cells, graph)
     checkpoints += on_the_way
     score_names, scores = [], []
@@ -132,6 +133,8 @@ def make_plan(
         question=study.question,
         checkpoints=tuple(names for _, names in checkpoints),
         scores=tuple(score_names),
+        specialised=study.specialised,
+        models=_by_size({model: graph.base(model) for model in models}),
     )
     last = aggregate(settings, scores)
     steps = {**graph.steps, last.key: last}
@@ -139,12 +142,21 @@ def make_plan(
     return Plan(study, cells, chains, steps, settings, scores, last, graph.unpinned(models), examples, after, bases)
 
 
-def _final_checkpoints(cells: list[Cell], chains: dict[str, list[Step]]) -> list[tuple[Step, CheckpointNames]]:
+def _by_size(bases: dict[str, Step]) -> tuple[str, ...]:
+    """The models from small to large where the study says all their shapes, else in its order."""
+    shapes = {model: base.settings.shape for model, base in bases.items() if isinstance(base.settings, BaseSettings)}
+    sizes = {model: shape.parameters for model, shape in shapes.items() if shape is not None}
+    return tuple(sorted(bases, key=sizes.__getitem__) if len(sizes) == len(bases) else bases)
+
+
+def _final_checkpoints(
+    cells: list[Cell], chains: dict[str, list[Step]], recipe: Recipe
+) -> list[tuple[Step, CheckpointNames]]:
     """Each different final checkpoint with the names of all experiments that it answers."""
     by_key: dict[str, list[Cell]] = {}
     for cell in cells:
         by_key.setdefault(chains[cell.name][-1].key, []).append(cell)
-    return [(chains[named[0].name][-1], _names(named)) for named in by_key.values()]
+    return [(chains[named[0].name][-1], _names(named, recipe)) for named in by_key.values()]
 
 
 def _on_the_way(cells: list[Cell], graph: Graph) -> tuple[list[tuple[Step, CheckpointNames]], dict[str, str]]:
@@ -158,19 +170,20 @@ def _on_the_way(cells: list[Cell], graph: Graph) -> tuple[list[tuple[Step, Check
             for share, step in parts:
                 if share in cell.evaluate_at:
                     known = named[step.key][1].experiments if step.key in named else ()
-                    names = _point(cell, number, share, experiments=(*known, cell.experiment))
+                    experiments = tuple(dict.fromkeys((*known, cell.experiment)))
+                    names = _point(cell, number, share, graph.study.recipe)
+                    names = names.model_copy(update={"experiments": experiments})
                     named[step.key] = (step, names)
     return list(named.values()), after
 
 
-def _point(cell: Cell, stage: int, share: Fraction, *, experiments: tuple[str, ...]) -> CheckpointNames:
+def _point(cell: Cell, stage: int, share: Fraction, recipe: Recipe) -> CheckpointNames:
     """A point of a curve is named after what was trained so far."""
     so_far = dataclasses.replace(cell, stages=cell.stages[:stage])
-    changes = {"experiments": tuple(dict.fromkeys(experiments)), "stage": stage, "at": str(share)}
-    return _names([so_far]).model_copy(update=changes)
+    return _names([so_far], recipe).model_copy(update={"stage": stage, "at": str(share)})
 
 
-def _names(cells: list[Cell]) -> CheckpointNames:
+def _names(cells: list[Cell], recipe: Recipe) -> CheckpointNames:
     first = cells[0]
     return CheckpointNames(
         model=first.model,
@@ -179,6 +192,7 @@ def _names(cells: list[Cell]) -> CheckpointNames:
         strategy=strategy_of(first.stages),
         proportion=str(first.k),
         proportions=tuple({ability: str(k) for ability, k in stage.items()} for stage in first.stages),
+        recipe=first.recipe.differences(recipe),
     )
 
 

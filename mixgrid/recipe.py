@@ -6,6 +6,7 @@
 What the paper does not state follows FastChat's Vicuna script: AdamW, no weight decay (PAPER.md has the list).
 """
 
+import json
 import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
@@ -93,6 +94,11 @@ class Recipe(Settings):
             if changes.get(one) is not None:
                 settings[other] = None
         return Recipe.model_validate({**settings, **changes})
+
+    def differences(self, other: "Recipe") -> tuple[tuple[str, str], ...]:
+        """Each setting in which this recipe differs from another, with its value here as JSON."""
+        mine, theirs = self.model_dump(mode="json"), other.model_dump(mode="json")
+        return tuple((name, json.dumps(value)) for name, value in mine.items() if value != theirs[name])
 
 
 def learning_rate_factor(recipe: Recipe, *, step: int, total_steps: int) -> float:

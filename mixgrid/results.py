@@ -17,6 +17,8 @@ from mixgrid.record import Record
 from mixgrid.untrusted import csv_cell
 
 if TYPE_CHECKING:
+    from mixgrid.artifact import Artifact
+    from mixgrid.evidence import Evidence
     from mixgrid.steps.aggregate import AggregateSettings
 
 Row = dict[str, Any]
@@ -34,7 +36,19 @@ def result_rows(names: "AggregateSettings", scores: Sequence[Record | None]) -> 
 
 def curve_rows(names: "AggregateSettings", scores: Sequence[Record | None]) -> list[Row]:
     """The rows of checkpoints on the way, in the study's order, with the columns `stage` and `at`."""
-    return [row for row in _rows(names, scores) if row["at"] is not None]
+    rows = [row for row in _rows(names, scores) if row["at"] is not None]
+    return [{column: value for column, value in row.items() if column != "recipe"} for row in rows]
+
+
+def evidence_of(names: "AggregateSettings", scores: Sequence["Artifact"]) -> "Evidence":
+    """What findings are made from: the cells, and the items of each score where they are kept."""
+    from mixgrid.evidence import Evidence, item_scores
+
+    rows = [row for row in _rows(names, [score.record for score in scores]) if row["at"] is None]
+    opened = {score.record.key: score for score in scores}
+    return Evidence(
+        rows, specialised=names.specialised, models=names.models, items=lambda key: item_scores(opened[key])
+    )
 
 
 def _rows(names: "AggregateSettings", scores: Sequence[Record | None]) -> list[Row]:

@@ -56,6 +56,17 @@ class SourceChoice(Settings):
             raise ValueError("`config`, `split` and `revision` belong to a `hub` dataset")
         return self
 
+    @property
+    def training_rows(self) -> int | None:
+        """How many rows are trained on, as declared here or by the built-in source; None where nobody says."""
+        from mixgrid.sources import GeneratedSource, load_sources
+
+        known = load_sources().get(self.name or "")
+        rows = self.rows or (known.rows if known else None)
+        if rows is None or isinstance(known, GeneratedSource):
+            return rows
+        return rows - (self.held_out or 0)
+
 
 class BenchmarkChoice(Settings):
     """A benchmark by name, with where its data lies and how much of it is asked."""
@@ -266,20 +277,26 @@ class Study(Settings):
     def variants(self) -> list[Variant]:
         """The experiments in order, each as often as it has learning rates; `rq1@1e-05` is rq1 at one of several."""
         general = tuple(a for a in self.abilities if a not in self.specialised)
+        rows = {name: ability.source.training_rows for name, ability in self.abilities.items()}
         found = []
         for choice in self.experiments:
-            axes = Axes(
-                specialised=self.specialised, general=general, proportions=choice.proportions or self.proportions
-            )
-            label, recipe = choice.label or choice.name, self._recipe(choice)
+            label = choice.label or choice.name
             rates = choice.peak_learning_rates or self.peak_learning_rates
             for rate in rates or (None,):
+                recipe = self._recipe(choice)
+                recipe = recipe if rate is None else recipe.changed({"peak_learning_rate": rate})
                 variant = Variant(
                     name=choice.name,
                     label=label if rate is None else f"{label}@{rate:g}",
-                    recipe=recipe if rate is None else recipe.changed({"peak_learning_rate": rate}),
+                    recipe=recipe,
                     seeds=choice.seeds or self.seeds,
-                    axes=axes,
+                    axes=Axes(
+                        specialised=self.specialised,
+                        general=general,
+                        rows=rows,
+                        recipe=recipe,
+                        proportions=choice.proportions or self.proportions,
+                    ),
                     evaluate_at=tuple(sorted(self.evaluate_at if choice.evaluate_at is None else choice.evaluate_at)),
                 )
                 found.append(variant)

@@ -120,5 +120,5 @@ def test_help_loads_neither_torch_nor_prefect() -> None:
 def test_report_without_scores_is_a_page_that_says_so(tmp_path: Path) -> None:
     done = mixgrid("report", "demo", "--store", tmp_path / "store")
     page = Path(done.stdout.strip()).read_text(encoding="utf-8")
-    assert "0 of 516 scores" in done.stderr
+    assert "0 of 564 scores" in done.stderr
     assert "no scores yet" in page.lower()

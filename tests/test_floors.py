@@ -19,6 +19,7 @@ import flows
 import mixgrid
 import mixgrid.benchmarks
 import mixgrid.experiments
+import mixgrid.findings
 import mixgrid.sources
 import mixgrid.steps
 import mixgrid.strategies
@@ -35,7 +36,19 @@ from mixgrid.strategies import Stages, Strategy, load_strategies
 
 FLOORS = {"mixgrid": mixgrid, "tasks": tasks, "flows": flows}
 NOT_FOR = {"mixgrid": {"prefect", "tasks", "flows"}, "tasks": {"flows"}, "flows": set[str]()}
-HEAVY = {"torch", "transformers", "datasets", "pandas", "numpy", "pyarrow", "s3fs", "prefect", "accelerate", "fastchat"}
+HEAVY = {
+    "scipy",
+    "torch",
+    "transformers",
+    "datasets",
+    "pandas",
+    "numpy",
+    "pyarrow",
+    "s3fs",
+    "prefect",
+    "accelerate",
+    "fastchat",
+}
 
 abilities = st.lists(st.sampled_from("abcdefg"), min_size=2, max_size=6, unique=True)
 proportions = st.fractions(min_value=0, max_value=1, max_denominator=10_000).filter(lambda k: k > 0)
@@ -105,7 +118,7 @@ def test_flow_file_that_prefect_may_load_by_its_bare_name_is_named_like_no_other
     ("package", "attribute"),
     [
         (mixgrid.sources, "SOURCE"), (mixgrid.strategies, "STRATEGY"), (mixgrid.experiments, "EXPERIMENT"),
-        (mixgrid.benchmarks, "BENCHMARK"), (mixgrid.steps, "KIND"),
+        (mixgrid.benchmarks, "BENCHMARK"), (mixgrid.steps, "KIND"), (mixgrid.findings, "CLAIM"),
     ],
 )  # fmt: skip
 def test_folder_of_things_has_one_a_file_each_with_a_name_of_its_own(package: ModuleType, attribute: str) -> None:
@@ -161,7 +174,8 @@ def test_experiment_has_different_names_and_abilities_of_the_study(
     name: str, names: list[str], ks: list[Fraction], data: Any
 ) -> None:
     split = data.draw(st.integers(1, len(names) - 1))
-    axes = Axes(specialised=tuple(names[:split]), general=tuple(names[split:]), proportions=tuple(ks))
+    rows = dict.fromkeys(names, 20_000)
+    axes = Axes(specialised=tuple(names[:split]), general=tuple(names[split:]), proportions=tuple(ks), rows=rows)
     designs = list(load_experiments()[name].designs(axes))
     assert designs == list(load_experiments()[name].designs(axes))
     assert len({(design.arm, design.k) for design in designs}) == len(designs) > 0

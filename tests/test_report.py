@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from mixgrid.findings import Effect, Finding
 from mixgrid.report import render_report
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -244,3 +245,29 @@ def test_report_thousand_cells_render_in_seconds() -> None:
 def chart(html: str) -> ET.Element:
     """The first chart of the page."""
     return ET.fromstring(re.findall("<svg xmlns.*?</svg>", html)[0])
+
+
+def test_findings_are_shown_with_verdict_effect_and_interval_and_text_that_stays_text() -> None:
+    effect = Effect(
+        ground="<b>model", ability="math", benchmark="lab.math", unit="rate", words="DMT minus alone",
+        cells=("+1 <i>", "-1 y"), expects="above", value=-0.493, low=-0.62, high=-0.37, p=0.001, adjusted_p=0.002,
+        n=150, seeds=3, verdict="against",
+    )  # fmt: skip
+    shown = Finding(
+        name="dmt", number=7, claim="DMT keeps both.", verdict="contradicted", verdicts={"<b>model": "contradicted"},
+        effects=(effect,), notes=("3 of 3",),
+    )  # fmt: skip
+    other = Finding(
+        name="ratio", number=4, claim="The ratio hardly counts.", verdict="not tested", experiment="add rq3"
+    )
+    page = Page(render([row()], findings=[shown, other]))
+    assert page.open == []
+    row_of_7 = page.row("7. DMT keeps both.")
+    assert row_of_7[1] == "contradicted 1 against"
+    assert row_of_7[2].startswith(
+        "-49.3 points <b>model, math: DMT minus alone -62.0 points to -37.0 points; n 150, 3 seeds"
+    )
+    assert "What would decide it: add rq3." in page.row("4. The ratio")[0]
+    cells = [" ".join(c.split()) for c in next(r for r in page.table if r and r[0].strip() == "7")]
+    assert cells[1] == "<b>model"
+    assert cells[4:11] == ["above 0", "-49.3 points", "-62.0 points to -37.0 points", "0.002", "150", "3", "against"]

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from mixgrid.report.cells import Cell, Measure, Value, find_models
 from mixgrid.report.text import escape
+from mixgrid.result_cells import Cell, Measure, Value, find_models
 
 WIDTH, HEIGHT = 400, 250
 LEFT, RIGHT, TOP, BOTTOM = 44, 60, 14, 46

@@ -10,10 +10,12 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
-from mixgrid.report.cells import Cell, Measure, Row, build_cells, find_measures, find_models, is_number, unique_rows
+from mixgrid.findings import Finding
 from mixgrid.report.charts import render_figure, render_legend
+from mixgrid.report.findings import render_findings
 from mixgrid.report.tables import render_cells, render_ledger, render_rows, render_strategies
 from mixgrid.report.text import escape
+from mixgrid.result_cells import Cell, Measure, Row, build_cells, find_measures, find_models, is_number, unique_rows
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 INCOMPLETE = (
@@ -41,6 +43,7 @@ def render_report(
     complete: bool,
     notes: Sequence[str] = (),
     ledger: Sequence[Mapping[str, Any]] = (),
+    findings: Sequence[Finding] = (),
 ) -> str:
     """One self-contained HTML page; `rows` are those of `mixgrid results`, in any order, copies allowed."""
     unique = unique_rows(rows)
@@ -51,6 +54,7 @@ def render_report(
         "" if complete else INCOMPLETE,
         _summary(unique, cells) if cells else '<p class="summary">There are no scores yet.</p>',
         _notes(notes),
+        render_findings(findings),
         _strategies(measures, cells) if cells else "",
         _curves(measures, cells) if cells else "",
         _details(unique, measures, cells, ledger),

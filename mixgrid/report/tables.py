@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from mixgrid.report.cells import Cell, Measure, Row, Value, is_number
 from mixgrid.report.text import escape
+from mixgrid.result_cells import Cell, Measure, Row, Value, is_number
 
 
 def render_strategies(measures: Sequence[Measure], cells: Sequence[Cell], *, model: str) -> str:

@@ -1,9 +1,10 @@
 """aggregate: all scores of a study as one table and one page.
 
 results.json, results.csv, results.parquet    one row a final checkpoint and benchmark
+findings.json                                 every claim with its effects and verdict
 curves.csv, curves.parquet                    the same for checkpoints on the way, where a study evaluates them
 report.html                                   one self-contained page
-ledger                                        {"rows": 288}
+ledger                                        {"rows": 288, "verdicts": {"dmt": "contradicted", ...}}
 """
 
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from mixgrid.identity import Settings
 from mixgrid.step import Step
 from mixgrid.steps import Kind, Work
 
-VERSION = 2
+VERSION = 3
 
 
 class CheckpointNames(Settings):
@@ -27,6 +28,8 @@ class CheckpointNames(Settings):
     proportions: tuple[dict[str, str], ...]
     stage: int | None = None
     at: str | None = None
+    recipe: tuple[tuple[str, str], ...] = ()
+    """What differs from the study's recipe: setting and value."""
 
 
 class ScoreNames(Settings):
@@ -38,12 +41,17 @@ class ScoreNames(Settings):
 
 
 class AggregateSettings(Settings):
-    """The study's words for the inputs, `scores` in the order of the input of that name."""
+    """The study's words for the inputs, `scores` in the order of the input of that name.
+
+    `models` are in the order of size as far as the study says it, else in its own.
+    """
 
     study: str
     question: str
     checkpoints: tuple[CheckpointNames, ...]
     scores: tuple[ScoreNames, ...]
+    specialised: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
 
 
 def aggregate(settings: AggregateSettings, scores: Sequence[Step]) -> Step:
@@ -55,9 +63,10 @@ def aggregate(settings: AggregateSettings, scores: Sequence[Step]) -> Step:
 
 
 def make(work: Work) -> dict[str, Any]:
-    """Write the table in three formats and the page."""
+    """Write the table in three formats, the findings and the page."""
     from mixgrid.report import render_report
-    from mixgrid.results import curve_rows, result_rows, to_json, write_table
+    from mixgrid.results import curve_rows, evidence_of, result_rows, to_json, write_table
+    from mixgrid.weighing import findings_json, weigh_all
 
     settings: AggregateSettings = work.settings
     records = [score.record for score in work.many("scores")]
@@ -67,9 +76,11 @@ def make(work: Work) -> dict[str, Any]:
         write_table(rows, format=format, path=work.folder / f"results.{format}")
         if curves:
             write_table(curves, format=format, path=work.folder / f"curves.{format}")
-    page = render_report(study=settings.study, question=settings.question, rows=rows, complete=True)
+    findings = weigh_all(evidence_of(settings, work.many("scores")))
+    (work.folder / "findings.json").write_text(findings_json(findings, study=settings.study), encoding="utf-8")
+    page = render_report(study=settings.study, question=settings.question, rows=rows, complete=True, findings=findings)
     (work.folder / "report.html").write_text(page, encoding="utf-8")
-    return {"rows": len(rows)}
+    return {"rows": len(rows), "verdicts": {finding.name: finding.verdict for finding in findings}}
 
 
 KIND = Kind(name="aggregate", version=VERSION, settings=AggregateSettings, make=make)

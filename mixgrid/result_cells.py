@@ -4,7 +4,8 @@
     {"model": "lab.small", "seed": 1, "strategy": "single", "proportions": [{"math": "1/4"}], ...}
         ->  one cell, "math only, k = 1/4", whose lab.math is a mean over two seeds
 
-A measure is a benchmark of one ability (`response_loss` occurs once an ability). Tables and charts read cells only.
+A measure is a benchmark of one ability (`response_loss` occurs once an ability). Tables, charts and findings read
+cells only.
 """
 
 import json
@@ -54,6 +55,15 @@ class Measure:
         return f"{self.scaled(value):.{decimals}f}"
 
 
+@dataclass(frozen=True)
+class SeedScore:
+    """One checkpoint's score, and the key of the step that has its items."""
+
+    seed: int | None
+    score: float
+    key: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Value:
     """One cell's number for one measure."""
@@ -62,6 +72,7 @@ class Value:
     items: Interval | None
     """The item interval; over several seeds the mean of theirs, since all seeds answer the same items."""
     n: int | None
+    scores: tuple[SeedScore, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +88,8 @@ class Cell:
     """Another cell has the same stages and seeds (a control with other steps): the label names the experiments."""
     seeds: tuple[int, ...]
     values: Mapping[Measure, Value]
+    recipe: tuple[tuple[str, str], ...] = ()
+    """What differs from the study's recipe, as text; empty where rows do not say it."""
 
     @property
     def is_full(self) -> bool:
@@ -131,11 +144,13 @@ def build_cells(rows: Sequence[Row], measures: Sequence[Measure]) -> list[Cell]:
     groups: defaultdict[tuple[str, ...], list[Row]] = defaultdict(list)
     for row in rows:
         if is_number(row["score"]):
-            groups[row["model"], row["strategy"], json.dumps(row["proportions"], sort_keys=True)].append(row)
+            stages, recipe = json.dumps(row["proportions"], sort_keys=True), json.dumps(row.get("recipe", []))
+            groups[row["model"], row["strategy"], stages, recipe].append(row)
+    alike = Counter(name[:3] for name in groups)
     cells = []
-    for group in groups.values():
+    for name, group in groups.items():
         parts = _split_by_experiment(group)
-        cells += [_cell(part, measures, named_apart=len(parts) > 1) for part in parts]
+        cells += [_cell(part, measures, named_apart=alike[name[:3]] > 1 or len(parts) > 1) for part in parts]
     models = list(dict.fromkeys(row["model"] for row in rows))
     return sorted(cells, key=lambda cell: (models.index(cell.model), *cell.sort_key()))
 
@@ -183,6 +198,7 @@ def _cell(rows: list[Row], measures: Sequence[Measure], *, named_apart: bool) ->
         values={
             m: _value(by_measure[m.ability, m.benchmark]) for m in measures if (m.ability, m.benchmark) in by_measure
         },
+        recipe=tuple((str(name), str(value)) for name, value in rows[0].get("recipe", ())),
     )
 
 
@@ -191,4 +207,5 @@ def _value(rows: list[Row]) -> Value:
     items = Interval(fmean(r["low"] for r in bounded), fmean(r["high"] for r in bounded)) if bounded else None
     sizes = {row["n"] for row in rows}
     summary = mean_over_seeds([row["score"] for row in rows])
-    return Value(summary=summary, items=items, n=sizes.pop() if len(sizes) == 1 else None)
+    scores = tuple(SeedScore(row["seed"], row["score"], row["key"]) for row in rows)
+    return Value(summary=summary, items=items, n=sizes.pop() if len(sizes) == 1 else None, scores=scores)
