@@ -91,8 +91,7 @@ def serve_s3(folder: Path) -> Iterator[S3Server]:
         "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
         "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_EC2_METADATA_DISABLED": "true",
-        "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",
-        "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_required",
+        "MIXGRID_CACHE": str(folder.parent / f"cache-{port}"),
     }
     with pytest.MonkeyPatch.context() as environment, (folder.parent / f"rclone-{port}.log").open("w") as log:
         for name, value in variables.items():
