@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mixgrid.artifact import Artifact, file_entry
 from mixgrid.errors import InputError, StoreError
@@ -26,11 +26,18 @@ from mixgrid.patience import Patience
 from mixgrid.provenance import provenance
 from mixgrid.record import Record
 from mixgrid.step import StepLike
-from mixgrid.transfer import fetch, send
+from mixgrid.transfer import abort, fetch, send, unfinished
 
 RECORD = "record.json"
 LOCK = ".lock"
 """On a local store: held in an artifact's folder by who makes it."""
+
+
+class Stored(NamedTuple):
+    """An object's size in bytes, and when it was written in seconds since 1970."""
+
+    size: int
+    modified: float
 
 
 @dataclass
@@ -117,22 +124,24 @@ class Store:
         return record
 
     def _missing_file(self, folder: str, record: Record) -> str | None:
-        sizes = self._sizes(f"{folder}/{record.attempt}")
+        there = self.objects(f"{folder}/{record.attempt}")
         for name, entry in record.files.items():
-            found = sizes.get(name)
+            found = there.get(name)
             if found is None:
                 return f"{name} is missing"
-            if found != entry.size:
-                return f"{name} has {found} bytes instead of {entry.size}"
+            if found.size != entry.size:
+                return f"{name} has {found.size} bytes instead of {entry.size}"
         return None
 
-    def _sizes(self, folder: str) -> dict[str, int]:
-        root = f"{self.root}/{folder}"
+    def objects(self, folder: str) -> dict[str, Stored]:
+        """All objects below a folder, by their paths from there."""
+        root = f"{self.root}/{folder}".rstrip("/")
         try:
-            found = self._insist(lambda: self.fs.find(root, detail=True), f"list {folder}")
+            found = self._insist(lambda: self.fs.find(root, detail=True), f"list {folder or 'it'}")
         except FileNotFoundError:
             return {}
-        return {str(path)[len(root) + 1 :]: int(info["size"]) for path, info in found.items()}
+        files = {str(path): info for path, info in found.items() if info["type"] == "file"}
+        return {path[len(root) + 1 :]: _stored(info) for path, info in files.items()}
 
     def names(self, folder: str) -> list[str]:
         """The names in a folder, sorted; none when it is not there."""
@@ -170,7 +179,7 @@ class Store:
         self.retire(folder)
         with suppress(FileNotFoundError):
             self._insist(lambda: self.fs.rm(f"{self.root}/{folder}", recursive=True), f"remove {folder}")
-        if not self.is_local and (left := self._sizes(folder)):  # S3's answer to a removal of many names no failure
+        if not self.is_local and (left := self.objects(folder)):  # S3's answer to a removal of many names no failure
             raise StoreError(
                 f"store {self.url}: cannot remove {folder}/{next(iter(left))}; is s3:DeleteObject allowed?"
             )
@@ -205,6 +214,15 @@ class Store:
         """Copy a file of the store to a local path. Raises FileNotFoundError when it is not there, or shorter."""
         fetch(self.fs, f"{self.root}/{source}", path, size=size, insist=self._insist)
 
+    def unfinished_uploads(self) -> Iterator[tuple[str, str, float]]:
+        """(path, id, when it began) of uploads in parts that were never finished: objects that no listing shows."""
+        yield from self._insist(lambda: unfinished(self.fs, self.root), "list uploads")
+
+    def abort_upload(self, path: str, upload: str) -> None:
+        """Remove the parts of an unfinished upload; they may be gone already."""
+        with suppress(FileNotFoundError):
+            self._insist(lambda: abort(self.fs, f"{self.root}/{path}", upload), f"remove an upload of {path}")
+
     def read_bytes(self, path: str) -> bytes | None:
         """The bytes at `path`, or None when nothing is there."""
         once = {} if self.is_local else {"max_concurrency": 1}  # else s3fs asks for the size first
@@ -233,6 +251,11 @@ class Store:
         temporary = final.with_name(f".{final.name}.{uuid.uuid4().hex[:12]}")
         temporary.write_bytes(data)
         temporary.replace(final)
+
+
+def _stored(info: Mapping[str, Any]) -> Stored:
+    modified = info["mtime"] if "mtime" in info else info["LastModified"].timestamp()
+    return Stored(size=int(info["size"]), modified=float(modified))
 
 
 def _options(url: str) -> dict[str, Any]:

@@ -66,6 +66,34 @@ def fetch(fs: Any, source: str, path: Path, *, size: int, insist: Insist, part: 
         raise
 
 
+def unfinished(fs: Any, root: str) -> list[tuple[str, str, float]]:
+    """(path below `root`, upload id, when it began) of uploads in parts that nobody finished; none but on S3."""
+    if "s3" not in _protocols(fs):
+        return []
+    bucket, prefix, _ = fs.split_path(root)
+    found: list[tuple[str, str, float]] = []
+    where = {"Bucket": bucket, "Prefix": f"{prefix}/" if prefix else ""}
+    while True:
+        try:
+            page = fs.call_s3("list_multipart_uploads", **where)
+        except FileNotFoundError as error:
+            if code_of(error) == "NoSuchBucket":
+                raise
+            return found  # how rclone says that there is none
+        for upload in page.get("Uploads", []):
+            path = upload["Key"].removeprefix(where["Prefix"])
+            found.append((path, upload["UploadId"], upload["Initiated"].timestamp()))
+        if not page.get("IsTruncated"):
+            return found
+        where |= {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page["NextUploadIdMarker"]}
+
+
+def abort(fs: Any, path: str, upload: str) -> None:
+    """Remove the parts of an upload. Raises FileNotFoundError when it is gone."""
+    bucket, key, _ = fs.split_path(path)
+    fs.call_s3("abort_multipart_upload", Bucket=bucket, Key=key, UploadId=upload)
+
+
 def _send_parts(fs: Any, path: Path, target: str, insist: Insist, part: int) -> None:
     bucket, key, _ = fs.split_path(target)
     where = {"Bucket": bucket, "Key": key}
