@@ -12,6 +12,7 @@ Least recently used artifacts go first, and never one that a process reads. Kill
 part of a file that the next prune takes away, and locks that the system has let go of.
 """
 
+import glob
 import hashlib
 import os
 import re
@@ -104,15 +105,19 @@ class LocalCache:
     def prune(self, *, room: int = 0) -> None:
         """Remove what nobody needs to go on, then the least recently used artifacts, until `room` fits the limit."""
         with self._errors():
-            for lock in (self.folder / "attempts").glob("*.lock"):
+            for lock in self._paths("attempts/*.lock"):
                 _remove_unused(lock)
             sizes = self._blob_sizes()
             left = sum(sizes.values()) - self._allowed(sum(sizes.values())) + room
-            for lock in sorted((self.folder / "artifacts").glob("*/*/*.lock"), key=_last_use):
+            for lock in sorted(self._paths("artifacts/*/*/*.lock"), key=_last_use):
                 if left <= 0:
                     return
                 if _remove_unused(lock):
                     left -= self._drop_unlinked(sizes)
+
+    def _paths(self, pattern: str) -> list[Path]:
+        """As Path.glob, which raises when a folder goes meanwhile."""
+        return [self.folder / name for name in glob.glob(pattern, root_dir=self.folder)]  # noqa: PTH207
 
     def _use(self, folder: Path) -> None:
         """Hold the artifact's lock from the first file on, and note that it is in use."""
@@ -136,8 +141,8 @@ class LocalCache:
 
     def _blob_sizes(self) -> dict[Path, int]:
         sizes = {}
-        for path in (self.folder / "blobs").glob("*/*"):
-            if path.suffix != ".lock" and (size := _size(path)) is not None:
+        for path in self._paths("blobs/*/*"):
+            if (size := _size(path)) is not None:
                 sizes[path] = size
         self._drop_unlinked(sizes)
         return sizes

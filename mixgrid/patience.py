@@ -55,8 +55,8 @@ class Patience:
             try:
                 result = action()
             except storage_errors() as error:
+                self._answered |= _response(error) is not None or isinstance(error, FileNotFoundError)
                 if isinstance(error, FileNotFoundError) and code_of(error) != "NoSuchBucket":
-                    self._answered = True
                     raise
                 if not is_passing(error):
                     raise StoreError(f"{self._cannot(what, error)}{_remedy(error)}") from error
@@ -74,7 +74,8 @@ class Patience:
                 return result
 
     def _cannot(self, what: str, error: BaseException) -> str:
-        return f"store {self._url}: cannot {what}: {error or type(error).__name__}"
+        said = error.strerror if isinstance(error, OSError) and _response(error) else error  # s3fs makes up an errno
+        return f"store {self._url}: cannot {what}: {said or error or type(error).__name__}"
 
     def _given_up(self, tries: int, spent: float) -> str:
         times = "once" if tries == 1 else f"{tries} times in {spent:.0f} s"
