@@ -22,24 +22,26 @@ PART = 16 * 2**20
 MOST_PARTS = 9_000
 """S3 takes 10,000."""
 AT_ONCE = 4
+BEGIN_AGAIN = 6
+"""How often an upload in parts is begun at most."""
 
 Insist = Callable[[Callable[[], Any], str], Any]
 
 
 def send(fs: Any, path: Path, target: str, *, insist: Insist, part: int = PART) -> None:
     """Upload a file; it is whole under its name, or StoreError."""
-    size = path.stat().st_size
+    size, name = path.stat().st_size, _name(target)
     if "s3" not in _protocols(fs):
-        insist(lambda: fs.put_file(str(path), target), f"write {_name(target)}")
+        insist(lambda: fs.put_file(str(path), target), f"write {name}")
     elif size <= part:
         data = path.read_bytes()
-        insist(lambda: fs.pipe_file(target, data, ContentMD5=_md5(data)), f"write {_name(target)}")
+        insist(lambda: fs.pipe_file(target, data, ContentMD5=_md5(data)), f"write {name}")
         return  # what its MD5 was checked of has the right size
     else:
-        _send_parts(fs, path, target, insist, max(part, -(-size // MOST_PARTS)))
-    found = insist(lambda: fs.info(target)["size"], f"look at {_name(target)}")
+        _send_in_parts(fs, path, target, insist, max(part, -(-size // MOST_PARTS)))
+    found = insist(lambda: fs.info(target)["size"], f"look at {name}")
     if found != size:
-        raise StoreError(f"{_name(target)}: {found} bytes arrived of {size}; is something else writing there?")
+        raise StoreError(f"{name}: {found} bytes arrived of {size}; is something else writing there?")
 
 
 def fetch(fs: Any, source: str, path: Path, *, size: int, insist: Insist, part: int = PART) -> None:
@@ -94,6 +96,20 @@ def abort(fs: Any, path: str, upload: str) -> None:
     fs.call_s3("abort_multipart_upload", Bucket=bucket, Key=key, UploadId=upload)
 
 
+def _send_in_parts(fs: Any, path: Path, target: str, insist: Insist, part: int) -> None:
+    """Begin again where the server has forgotten the upload, or will not take a spoilt part a second time (rclone)."""
+    for left in reversed(range(BEGIN_AGAIN)):
+        try:
+            _send_parts(fs, path, target, insist, part)
+            return
+        except (FileNotFoundError, StoreError) as error:
+            if code_of(error) in ("NoSuchUpload", "NotImplemented", "InvalidPart") and left:
+                continue
+            if isinstance(error, StoreError):
+                raise
+            raise StoreError(f"{_name(target)}: the upload was ended by somebody else ({error})") from error
+
+
 def _send_parts(fs: Any, path: Path, target: str, insist: Insist, part: int) -> None:
     bucket, key, _ = fs.split_path(target)
     where = {"Bucket": bucket, "Key": key}
@@ -114,12 +130,12 @@ def _send_parts(fs: Any, path: Path, target: str, insist: Insist, part: int) -> 
 
     try:
         parts = {"Parts": _at_once(send_part, offsets)}
-        # an answer that was lost on the way back: the second try finds no upload, and the size tells that it is there
-        with suppress(FileNotFoundError):
-            insist(
-                lambda: fs.call_s3("complete_multipart_upload", **where, MultipartUpload=parts),
-                f"write {_name(target)}",
-            )
+        finish = {**where, "MultipartUpload": parts}
+        try:
+            insist(lambda: fs.call_s3("complete_multipart_upload", **finish), f"write {_name(target)}")
+        except FileNotFoundError:  # if the answer was lost on its way back, the object is there all the same
+            if insist(lambda: fs.exists(target), f"look at {_name(target)}") is not True:
+                raise
     except BaseException:
         with suppress(Exception):  # its parts are invisible, and cost money until `mixgrid clean` finds them
             fs.call_s3("abort_multipart_upload", **where)

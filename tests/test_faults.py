@@ -126,8 +126,8 @@ def test_artifacts_survive_a_network_that_fails(proxy: Proxy, monkeypatch: pytes
     files[0]["model.safetensors"] = random.randbytes(40 * 2**20)  # three parts
     store, warnings = Store(f"s3://bucket/{uuid4().hex}"), list[str]()
     proxy.choose = seeded(
-        1, request={"503": 0.08, "500": 0.08, "cut": 0.08, "slow": 0.1}, up={"flip": 0.003, "cut": 0.003},
-        down={"cut": 0.002},
+        1, request={"503": 0.08, "500": 0.08, "cut": 0.08, "slow": 0.1}, up={"cut": 0.0004},
+        down={"cut": 0.001},
     )  # fmt: skip
     for number, content in enumerate(files):
         make(store, a_step(number), content)
@@ -141,8 +141,9 @@ def test_artifacts_survive_a_network_that_fails(proxy: Proxy, monkeypatch: pytes
     assert not [text for text in warnings if "not used" in text]
 
 
-def test_upload_that_was_changed_on_the_way_is_sent_again(proxy: Proxy, tmp_path: Path) -> None:
-    path, data = tmp_path / "file", random.randbytes(300_000)
+@pytest.mark.parametrize("size", [300_000, 40 * 2**20])  # the second in three parts
+def test_upload_that_was_changed_on_the_way_is_sent_again(proxy: Proxy, tmp_path: Path, size: int) -> None:
+    path, data = tmp_path / "file", random.randbytes(size)
     path.write_bytes(data)
     flips = iter(["flip"])
     proxy.choose = lambda kind: next(flips, "") if kind == "up" else ""

@@ -70,9 +70,10 @@ class Place:
         other.rm_file(f"{root}/{path}")
 
 
-@pytest.fixture(params=["local", "s3"])
+@pytest.fixture(params=["local", "s3", pytest.param("ceph", marks=pytest.mark.slow)])
 def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
-    server = request.getfixturevalue("s3_server") if request.param == "s3" else ""
+    """Somewhere to store things: the contract is the same for all."""
+    server = request.getfixturevalue(f"{request.param}_server") if request.param != "local" else ""
     monkeypatch.setenv("MIXGRID_CACHE", str(tmp_path / "cache"))
     if request.param == "local":
         return Place(str(tmp_path / "store"))
