@@ -47,8 +47,11 @@ class Patience:
         self._limit = _limit_from_environment() if limit is None else limit
         self._answered = False
 
-    def insist(self, action: Callable[[], T], what: str) -> T:
-        """The action's result. FileNotFoundError is an answer and passes through; all else ends as StoreError."""
+    def insist(self, action: Callable[[], T], what: str, *, wait: bool = True) -> T:
+        """The action's result. FileNotFoundError is an answer and passes through; all else ends as StoreError.
+
+        With `wait` off it is tried once.
+        """
         started, pause, tries, told = time.monotonic(), FIRST_PAUSE_S, 0, False
         while True:
             tries += 1
@@ -62,7 +65,7 @@ class Patience:
                     raise StoreError(f"{self._cannot(what, error)}{_remedy(error)}") from error
                 spent = time.monotonic() - started
                 left = (self._limit if self._answered else min(self._limit, FIRST_ANSWER_S)) - spent
-                if left <= 0:
+                if left <= 0 or not wait:
                     raise StoreError(f"{self._cannot(what, error)}; {self._given_up(tries, spent)}") from error
                 if spent > QUIET_S and not told:
                     self._warn(f"{self._cannot(what, error)}; trying again for {left:.0f} s")

@@ -235,10 +235,10 @@ class Store:
                 return None
             raise
 
-    def write_atomically(self, path: str, data: bytes) -> None:
-        """Write one object: readers see the old one or the whole new one."""
+    def write_atomically(self, path: str, data: bytes, *, wait: bool = True) -> None:
+        """Write one object: readers see the old one or the whole new one. With `wait` off it is tried once."""
         try:
-            self._insist(lambda: self._write(path, data), f"write {path}")
+            self._insist(lambda: self._write(path, data), f"write {path}", wait=wait)
         except FileNotFoundError as error:
             raise StoreError(f"store {self.url}: cannot write {path}: {error}") from error
 

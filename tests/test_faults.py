@@ -18,6 +18,7 @@ from s3fs import S3FileSystem
 
 from mixgrid.errors import StoreError
 from mixgrid.identity import Settings
+from mixgrid.live import LiveRun
 from mixgrid.step import Step
 from mixgrid.store import Store
 
@@ -172,6 +173,15 @@ def test_store_that_is_away_for_a_while_is_waited_for(own_s3_server: Any, tmp_pa
     threading.Timer(1.0, own_s3_server.start).start()
     store.upload(tmp_path / "file", "file")
     assert store.read_bytes("file") == b"0123456789"
+
+
+def test_run_tells_what_it_does_without_waiting_for_a_store_that_is_busy(proxy: Proxy) -> None:
+    store = Store("s3://bucket/x")
+    proxy.choose = lambda kind: "503" if kind == "request" else ""
+    started = time.monotonic()
+    LiveRun(store, "small").tell(now=True)
+    assert time.monotonic() - started < 5
+    assert proxy.requests == 1
 
 
 @pytest.mark.parametrize(
