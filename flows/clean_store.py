@@ -59,7 +59,10 @@ def _summary(garbage: Garbage, gone: Sequence[Item], *, removed: bool) -> str:
         sizes[item.reason] += item.size
     lines = [f"{count:>6} {reason}: {_size(sizes[reason])}" for reason, count in counts.items()]
     total = f"{len(gone)} of them, {_size(sum(sizes.values()))}"
-    lines.append(f"removed {total}" if removed else f"nothing was removed; --yes removes {total}")
+    if not gone:
+        lines.append("nothing to remove")
+    else:
+        lines.append(f"removed {total}" if removed else f"nothing was removed; --yes removes {total}")
     locked = len(garbage.in_use) + len(garbage.found) - len(gone)
     if garbage.young or locked:
         lines.append(f"left alone: {len(garbage.young)} too young for --older-than, {locked} in use")
