@@ -5,7 +5,7 @@ PYTEST := $(BIN)/pytest -n 2 --dist loadfile
 MIXGRID := $(BIN)/mixgrid
 DEMO_STORE ?= runs
 
-.PHONY: env demo test test-fast test-full bench lint format packages clean
+.PHONY: env demo test test-fast test-full bench lint format packages packages-full clean
 
 env: .venv/.built
 
@@ -29,7 +29,7 @@ test: env packages lint
 test-fast: env                   # needs neither a Prefect server nor a browser
 	$(PYTEST) -m 'not slow and not server'
 
-test-full: env packages lint
+test-full: env packages packages-full lint
 	$(PYTEST)
 
 bench: env                       # against TRL, the Trainer and padding; MIXGRID_TEST_DATA says where the data lies
@@ -41,6 +41,11 @@ packages:
 	  ! command -v apt-get >/dev/null || \
 	  { apt-get update -q && apt-get install -qy --no-install-recommends chromium bubblewrap; } || \
 	  echo "chromium or bubblewrap could not be installed; the tests that need them will not run"
+
+# Ceph's S3 gateway, for the store's contract test: 64 packages.
+packages-full:
+	@command -v radosgw >/dev/null || { apt-get update -q && \
+	  apt-get install -qy --no-install-recommends radosgw ceph-mon ceph-osd ceph-common; }
 
 lint: env
 	$(BIN)/ruff format --check .

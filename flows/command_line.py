@@ -15,6 +15,7 @@ from mixgrid.errors import InputError, MixgridError
 
 DEFAULT_STORE = "runs"
 UNSAFE = "where no sandbox works: run generated programs with nothing between them and this machine"
+UNITS_S = {"": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
 STUDY_COMMANDS = {
     "plan": "what would run, what is there already, and why the rest has to run",
     "run": "run it (embedded Prefect, local store, by default)",
@@ -46,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _commands() -> dict[str, Callable[[argparse.Namespace], int]]:
     from flows import commands
+    from flows.clean_store import clean
     from flows.grade_answers import grade
 
     return {
@@ -55,6 +57,7 @@ def _commands() -> dict[str, Callable[[argparse.Namespace], int]]:
         "results": commands.results,
         "report": commands.report,
         "export": commands.export,
+        "clean": clean,
         "grade": grade,
         "doctor": commands.doctor,
     }
@@ -83,6 +86,15 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--runtime", metavar="FILE", help="YAML: processes, sharding, snapshots and the like of training")
     run.add_argument("--unsafe-code", action="store_true", help=UNSAFE)
     run.add_argument("--ui", action="store_true", help="serve the Prefect UI and print its address")
+    clean = commands.add_parser("clean", help="remove what no study needs (a dry run unless told)")
+    clean.add_argument("studies", nargs="+", metavar="STUDY", help="all studies of this store that are to be kept")
+    clean.add_argument("--store", default=DEFAULT_STORE, help=f"folder or URL such as s3://bucket/x ({DEFAULT_STORE})")
+    clean.add_argument("--yes", action="store_true", help="remove it, instead of only showing what would go")
+    kept = "all of them, only the studies' final ones, or only what steps still to be run need (all)"
+    clean.add_argument("--keep-checkpoints", choices=("all", "final", "needed"), default="all", help=kept)
+    age = "leave alone what was written within this time, such as 12h, 7d, or 0 (1d)"
+    clean.add_argument("--older-than", type=_seconds, default="1d", metavar="TIME", help=age)
+    clean.add_argument("--forget", type=_names, help="names of studies that were run here and are not to be kept")
     grade = commands.add_parser("grade", help="verdicts for answers made elsewhere, as JSONL")
     grade.add_argument("benchmark", choices=("gsm8k", "humaneval"))
     rows = 'JSONL of {"id": row number from 0, "completion": text}, for humaneval of {"task_id", "completion"}'
@@ -92,7 +104,7 @@ def parser() -> argparse.ArgumentParser:
     doctor = commands.add_parser("doctor", help="what works here, and what to do about what does not")
     doctor.add_argument("--verify", metavar="STUDY", help="check the SHA-256 of every file the study has in the store")
     _common_options(doctor)
-    for command in (*made.values(), grade, doctor):
+    for command in (*made.values(), clean, grade, doctor):
         _defaults_from_environment(command)
     return top
 
@@ -101,8 +113,8 @@ def _defaults_from_environment(command: argparse.ArgumentParser) -> None:
     """MIXGRID_WORKERS=4 is --workers 4; a variable that is set but empty counts as not set."""
     for action in command._actions:
         value = os.environ.get(f"MIXGRID_{action.dest.upper()}")
-        if not value or not action.option_strings or action.dest in ("help", "unsafe_code"):
-            continue  # what a sandbox is for is not given up by what happens to be in the environment
+        if not value or not action.option_strings or action.dest in ("help", "unsafe_code", "yes"):
+            continue  # neither a sandbox nor data is given up by what happens to be in the environment
         if action.nargs == 0:
             command.set_defaults(**{action.dest: value.lower() not in ("0", "false", "no")})
         elif action.choices is not None and value not in action.choices:
@@ -134,6 +146,13 @@ def _numbers(text: str) -> tuple[int, ...]:
     if not all(part.isdecimal() for part in _names(text)):
         raise argparse.ArgumentTypeError(f"{text!r} is not a list of numbers; give seeds such as 0,1")
     return tuple(int(part) for part in _names(text))
+
+
+def _seconds(text: str) -> float:
+    number, unit = text.rstrip("mhd"), text[len(text.rstrip("mhd")) :]
+    if unit not in UNITS_S or not number.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no time; give one such as 30m, 12h or 7d")
+    return int(number) * UNITS_S[unit]
 
 
 def _positive(text: str) -> int:

@@ -6,7 +6,6 @@ artifact.ledger["rows"]      -> 250
 """
 
 import hashlib
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,8 +16,8 @@ from mixgrid.record import FileEntry, Record
 if TYPE_CHECKING:
     from mixgrid.store import Store
 
-_checked: dict[str, tuple[int, int, str]] = {}
-"""Local path -> (size, modification time in ns, sha256) of files that this process has checked."""
+_checked: dict[tuple[int, int], tuple[int, int, str]] = {}
+"""(device, inode) -> (size, modification time in ns, sha256) of files that this process has checked."""
 
 
 @dataclass(frozen=True)
@@ -38,15 +37,24 @@ class Artifact:
         entry = self.record.files.get(name)
         if entry is None:
             raise DamagedArtifact(self.record.folder, f"the record names no file {name}")
-        source = f"{self.record.folder}/{self.record.attempt}/{name}"
-        path = Path(self.store.root) / source if self.store.is_local else _cached(self.record, name)
         try:
-            if not self.store.is_local and not (path.exists() and _sha256_once(path) == entry.sha256):
-                _fetch(self.store, source, path)  # also where the local copy, and it alone, went bad
-            found = _sha256_once(path)
+            found = _sha256_once(self._local(name))
+            if found != entry.sha256 and self.store.cache is not None:  # the local copy went bad, and it alone perhaps
+                self.store.cache.forget(self.record, name)
+                found = _sha256_once(self._local(name))
         except FileNotFoundError:
             raise DamagedArtifact(self.record.folder, f"{name} is missing") from None
         if found != entry.sha256:
+            raise DamagedArtifact(self.record.folder, f"{name} is not the file that was written (SHA-256 differs)")
+        return self._local(name)
+
+    def _local(self, name: str) -> Path:
+        source = f"{self.record.folder}/{self.record.attempt}/{name}"
+        if self.store.cache is None:
+            return Path(self.store.root) / source
+        size = self.record.files[name].size
+        path = self.store.cache.path(self.record, name, lambda to: self.store.download(source, to, size=size))
+        if not path.exists():
             raise DamagedArtifact(self.record.folder, f"{name} is not the file that was written (SHA-256 differs)")
         return path
 
@@ -64,25 +72,10 @@ def file_entry(path: Path) -> FileEntry:
 
 def _sha256_once(path: Path) -> str:
     stat = path.stat()
-    known = _checked.get(str(path))
+    known = _checked.get((stat.st_dev, stat.st_ino))
     if known and known[:2] == (stat.st_size, stat.st_mtime_ns):
         return known[2]
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    _checked[str(path)] = (stat.st_size, stat.st_mtime_ns, digest)
+    _checked[stat.st_dev, stat.st_ino] = (stat.st_size, stat.st_mtime_ns, digest)
     return digest
-
-
-def _cached(record: Record, name: str) -> Path:
-    return Path(tempfile.gettempdir()) / "mixgrid-cache" / record.folder / record.attempt / name
-
-
-def _fetch(store: "Store", source: str, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as temporary:
-        partial = Path(temporary.name)
-    try:
-        store.download(source, partial)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -6,9 +6,8 @@
 On a local store, only one process at a time makes a step: a second one waits, then finds the artifact.
 """
 
-import fcntl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +15,12 @@ from pydantic import BaseModel, ConfigDict
 
 from mixgrid.artifact import Artifact
 from mixgrid.errors import DamagedArtifact
+from mixgrid.file_lock import hold
 from mixgrid.progress import Progress
 from mixgrid.record import Record
 from mixgrid.step import Step
 from mixgrid.steps import Work, load_kinds
-from mixgrid.store import Store
+from mixgrid.store import LOCK, Store
 
 
 class InputRef(BaseModel):
@@ -76,16 +76,19 @@ class WorkOrder(BaseModel):
 def execute(order: WorkOrder, store: Store, progress: Progress) -> Record:
     """Make the step unless it is there. Raises DamagedArtifact for an input that is missing or damaged."""
     kind = load_kinds()[order.kind]
-    with _exclusive(store, order.folder):
-        found = store.find(order)
-        if found is not None:
-            return found
-        with store.attempt(order) as attempt:
-            work = prepare(order, store, folder=attempt.folder, progress=progress)
-            record = attempt.commit(ledger=kind.make(work))
-            if kind.finished is not None:
-                kind.finished(work)
-            return record
+    try:
+        with _exclusive(store, order.folder):
+            found = store.find(order)
+            if found is not None:
+                return found
+            with store.attempt(order) as attempt:
+                work = prepare(order, store, folder=attempt.folder, progress=progress)
+                record = attempt.commit(ledger=kind.make(work))
+                if kind.finished is not None:
+                    kind.finished(work)
+                return record
+    finally:
+        store.release()
 
 
 def prepare(order: WorkOrder, store: Store, *, folder: Path, progress: Progress) -> Work:
@@ -120,11 +123,7 @@ def _open(store: Store, ref: InputRef) -> Artifact:
 @contextmanager
 def _exclusive(store: Store, folder: str) -> Iterator[None]:
     """Hold the step's lock file on a local store; the system lets go of it when the process dies."""
-    if not store.is_local:
-        yield
-        return
-    path = Path(store.root) / folder / ".lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    lock = hold(Path(store.root) / folder / LOCK) if store.is_local else nullcontext()
+    assert lock is not None
+    with lock:
         yield

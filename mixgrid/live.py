@@ -44,8 +44,8 @@ class LiveRun:
             "running": sorted(self.running) if not ended else [],
             "failed": self.failed,
         }
-        with suppress(StoreError):  # for people only: a hiccup here must not end the run
-            self._store.write_atomically(self._path, json.dumps(document).encode())
+        with suppress(StoreError):  # for people only: a hiccup here must neither end the run nor hold it up
+            self._store.write_atomically(self._path, json.dumps(document).encode(), wait=False)
 
 
 def last_failures(store: Store, study: str) -> dict[str, str]:

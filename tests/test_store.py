@@ -1,5 +1,6 @@
 """The store, over a local folder and a real S3 server: no record, no artifact; what is damaged is never used."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -40,6 +41,11 @@ class Place:
     def store(self) -> Store:
         return Store(self.url, warn=self.warnings.append)
 
+    def store_of_another_machine(self) -> Store:
+        """A store where nothing was fetched or made before."""
+        os.environ["MIXGRID_CACHE"] += "-other"
+        return self.store()
+
     def other(self) -> tuple[Any, str]:
         """Another client than the store's (one, as making one takes half a second), which caches nothing."""
         fs, root = url_to_fs(self.url, use_listings_cache=False, max_paths=1)
@@ -64,12 +70,14 @@ class Place:
         other.rm_file(f"{root}/{path}")
 
 
-@pytest.fixture(params=["local", "s3"])
+@pytest.fixture(params=["local", "s3", pytest.param("ceph", marks=pytest.mark.slow)])
 def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    """Somewhere to store things: the contract is the same for all."""
+    server = request.getfixturevalue(f"{request.param}_server") if request.param != "local" else ""
+    monkeypatch.setenv("MIXGRID_CACHE", str(tmp_path / "cache"))
     if request.param == "local":
         return Place(str(tmp_path / "store"))
-    return Place(f"{request.getfixturevalue('s3_server')}/{uuid4().hex}")
+    return Place(f"{server}/{uuid4().hex}")
 
 
 def file_of(record: Record, name: str) -> str:
@@ -161,7 +169,7 @@ def test_store_with_a_file_cut_short_warns_and_finds_nothing(place: Place) -> No
 def test_store_with_a_byte_flipped_raises_when_the_file_is_read(place: Place) -> None:
     record = made(place.store(), a_step())
     place.write(file_of(record, "rows.npy"), b"1" + FILES["rows.npy"][1:])
-    artifact = place.store().open(record)
+    artifact = place.store_of_another_machine().open(record)
     assert artifact.path("deep/er/ä.bin").read_bytes() == bytes(range(256))
     with pytest.raises(DamagedArtifact, match=r"rows\.npy is not the file that was written") as raised:
         artifact.path("rows.npy")
@@ -172,7 +180,7 @@ def test_store_with_a_file_gone_between_finding_and_reading_raises(place: Place)
     record = made(place.store(), a_step())
     place.remove(file_of(record, "rows.npy"))
     with pytest.raises(DamagedArtifact, match=r"rows\.npy is missing"):
-        place.store().open(record).path("rows.npy")
+        place.store_of_another_machine().open(record).path("rows.npy")
 
 
 def test_artifact_asked_for_a_file_that_it_never_had_raises(place: Place) -> None:
@@ -273,7 +281,7 @@ def test_store_after_kill_9_among_commits_is_empty_or_whole(place: Place, after_
 @pytest.mark.usefixtures("s3_server", "fresh_s3_client")
 def test_store_that_is_unreachable_is_an_error_and_no_miss(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    monkeypatch.setenv("MIXGRID_STORE_PATIENCE_S", "0")
     with pytest.raises(StoreError, match="s3://bucket/x: cannot read"):
         Store("s3://bucket/x").find(a_step())
     with pytest.raises(StoreError, match="s3://bucket/x: cannot write"):

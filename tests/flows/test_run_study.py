@@ -206,3 +206,14 @@ def test_run_with_its_store_on_s3_gives_the_results_of_a_local_one(
     assert done.returncode == 0, done.stderr
     results = ("results", finished / "tiny.yaml", "--format", "json", "--store")
     assert mixgrid(*results, store).stdout == mixgrid(*results, finished / "store").stdout
+
+
+def test_clean_of_all_checkpoints_gives_the_next_run_nothing_to_do(copy: Path, server: str, mixgrid: Mixgrid) -> None:
+    told = ["--keep-checkpoints", "needed", "--older-than", "0", "--yes"]
+    cleaned = mixgrid("clean", copy / "tiny.yaml", "--store", copy / "store", *told)
+    assert cleaned.returncode == 0, cleaned.stderr
+    left = Counter(path.split("/")[0] for path in artifacts(copy))
+    assert left["sft"] + left["base"] == 0
+    assert left["score"] == (1 + 6) * 3
+    again = run(mixgrid, copy, server)
+    assert (again.returncode, made(again)) == (0, 0)

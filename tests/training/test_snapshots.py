@@ -191,8 +191,9 @@ def test_snapshot_that_does_not_fit_is_a_clear_error_and_earlier_ones_are_kept(
 
 
 def test_store_that_goes_away_is_a_clear_error_and_nothing_is_lost(
-    own_s3_server: Any, undisturbed: dict[str, str], plan_of: PlanOf, make: Make
+    own_s3_server: Any, undisturbed: dict[str, str], plan_of: PlanOf, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("MIXGRID_STORE_PATIENCE_S", "0")
     store, step = Store(f"{own_s3_server.url}/study"), last(plan_of)
     for parent in step.parents():
         make(plan_of(), parent, store)
