@@ -21,7 +21,8 @@ STUDY_COMMANDS = {
     "run": "run it (embedded Prefect, local store, by default)",
     "status": "done, running, failed, missing",
     "results": "the table: one row a final checkpoint and benchmark",
-    "report": "the HTML report's path",
+    "report": "the HTML report's path, and what it cost against the estimate",
+    "recommend": "which strategy and proportions to use, and what to run next",
     "export": "a checkpoint that transformers loads",
 }
 
@@ -48,7 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _commands() -> dict[str, Callable[[argparse.Namespace], int]]:
     from flows import commands
     from flows.clean_store import clean
+    from flows.compare_cells import compare
     from flows.grade_answers import grade
+    from flows.recommend_cells import recommend
 
     return {
         "plan": commands.plan,
@@ -58,6 +61,8 @@ def _commands() -> dict[str, Callable[[argparse.Namespace], int]]:
         "report": commands.report,
         "export": commands.export,
         "clean": clean,
+        "recommend": recommend,
+        "compare": compare,
         "grade": grade,
         "doctor": commands.doctor,
     }
@@ -74,6 +79,10 @@ def parser() -> argparse.ArgumentParser:
         made[name] = commands.add_parser(name, help=text, description=text)
         _study_options(made[name])
     made["plan"].add_argument("--json", action="store_true", help="one JSON object instead of text")
+    for name in ("plan", "report"):
+        made[name].add_argument("--hardware", help="the device to reckon with, such as H100 (the one used so far)")
+        made[name].add_argument("--price", type=_amount, help="what an hour of one device costs")
+    _recommend_options(made["recommend"])
     made["status"].add_argument("--json", action="store_true", help="one JSON object instead of text")
     made["status"].add_argument("--cells", action="store_true", help="one line a cell, with its checkpoint")
     made["results"].add_argument("--format", choices=("table", "json", "csv", "parquet"), default="table")
@@ -95,6 +104,7 @@ def parser() -> argparse.ArgumentParser:
     age = "leave alone what was written within this time, such as 12h, 7d, or 0 (1d)"
     clean.add_argument("--older-than", type=_seconds, default="1d", metavar="TIME", help=age)
     clean.add_argument("--forget", type=_names, help="names of studies that were run here and are not to be kept")
+    compare = _compare_parser(commands)
     grade = commands.add_parser("grade", help="verdicts for answers made elsewhere, as JSONL")
     grade.add_argument("benchmark", choices=("gsm8k", "humaneval"))
     rows = 'JSONL of {"id": row number from 0, "completion": text}, for humaneval of {"task_id", "completion"}'
@@ -104,9 +114,25 @@ def parser() -> argparse.ArgumentParser:
     doctor = commands.add_parser("doctor", help="what works here, and what to do about what does not")
     doctor.add_argument("--verify", metavar="STUDY", help="check the SHA-256 of every file the study has in the store")
     _common_options(doctor)
-    for command in (*made.values(), clean, grade, doctor):
+    for command in (*made.values(), clean, compare, grade, doctor):
         _defaults_from_environment(command)
     return top
+
+
+def _recommend_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--weights", help="what each ability counts, such as math=1,code=1,general=2 (1 each)")
+    command.add_argument("--budget", help="at most so much an epoch, all stages together: 600, or 40000tokens")
+    command.add_argument("--json", action="store_true", help="one JSON object instead of text")
+
+
+def _compare_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> argparse.ArgumentParser:
+    command = commands.add_parser("compare", help="two cells or two studies, item by item")
+    for name in ("first", "second"):
+        command.add_argument(name, help="STUDY[@STORE][:CELL], such as demo:lab.small:dmt:1/2:0 or demo@runs")
+    command.add_argument("--store", default=DEFAULT_STORE, help=f"where a side names no store ({DEFAULT_STORE})")
+    command.add_argument("--items", action="store_true", help="list the items that differ")
+    command.add_argument("--format", choices=("table", "json", "csv"), default="table")
+    return command
 
 
 def _defaults_from_environment(command: argparse.ArgumentParser) -> None:
@@ -153,6 +179,16 @@ def _seconds(text: str) -> float:
     if unit not in UNITS_S or not number.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is no time; give one such as 30m, 12h or 7d")
     return int(number) * UNITS_S[unit]
+
+
+def _amount(text: str) -> float:
+    try:
+        amount = float(text)
+    except ValueError:
+        amount = -1.0
+    if not 0 <= amount < 1e6:
+        raise argparse.ArgumentTypeError(f"{text!r} is no amount of money from 0 up; give one such as 2.5")
+    return amount
 
 
 def _positive(text: str) -> int:

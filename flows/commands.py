@@ -29,14 +29,19 @@ if TYPE_CHECKING:
 
 def plan(options: argparse.Namespace) -> int:
     """What would run, and why."""
-    from mixgrid.texts import plan_text
+    from mixgrid.cost.estimate import choose_hardware, estimate_cost
+    from mixgrid.cost.measured import measure
+    from mixgrid.texts import cost_text, plan_text
     from mixgrid.why import reasons
 
-    found, store = _planned(options)
+    found, store = planned(options)
+    measured = measure(store)
+    hardware = choose_hardware(measured, name=options.hardware, price=options.price)
+    cost = estimate_cost(found, hardware, measured=measured)
     if options.json:
-        print(json.dumps({**found.summary(), "reasons": reasons(found, store)}))
+        print(json.dumps({**found.summary(), "reasons": reasons(found, store), "cost": cost}))
     else:
-        print(plan_text(found.summary(), reasons(found, store)))
+        print(plan_text(found.summary(), reasons(found, store)), cost_text(cost), sep="\n\n")
     return 0
 
 
@@ -47,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
     from mixgrid.status import data_lines
 
     load_runtime(options.runtime)  # its mistakes are told before anything starts
-    planned, store = _planned(options)
+    found, store = planned(options)
     with prefect_api(ui=options.ui) as api:
         from flows.run_grid import Summary, run_grid
 
@@ -70,8 +75,8 @@ def run(options: argparse.Namespace) -> int:
         if isinstance(outcome, BaseException):
             raise outcome
         assert isinstance(outcome, Summary)
-        planned.look_up(store)
-        print("\n".join([*data_lines(planned), outcome.text(planned.study.name)]), file=sys.stderr)
+        found.look_up(store)
+        print("\n".join([*data_lines(found), outcome.text(found.study.name)]), file=sys.stderr)
         if options.ui and api.own and sys.stdin.isatty():
             print(f"the UI stays at {api.ui_url} until you press Enter", file=sys.stderr)
             sys.stdin.readline()
@@ -83,7 +88,7 @@ def status(options: argparse.Namespace) -> int:
     from mixgrid.status import cell_lines, data_lines, study_status
     from mixgrid.texts import status_text
 
-    found, store = _planned(options)
+    found, store = planned(options)
     if options.cells:
         print("\n".join(cell_lines(found)))
         return 0
@@ -96,7 +101,7 @@ def results(options: argparse.Namespace) -> int:
     """The table of what has been scored so far."""
     from mixgrid.texts import print_rows
 
-    found, _ = _planned(options)
+    found, _ = planned(options)
     rows = _rows(found)
     if options.format == "table" and not options.output:
         print_rows(rows)
@@ -125,7 +130,8 @@ def _deliver(path: Path, output: str | None) -> None:
 
 def report(options: argparse.Namespace) -> int:
     """Print the path of the page; an incomplete one is made of what there is."""
-    found, store = _planned(options)
+    found, store = planned(options)
+    print(_cost_so_far(found, store, options), file=sys.stderr)
     finished = found.found.get(found.aggregate.key)
     if finished is not None:
         try:
@@ -145,11 +151,21 @@ def report(options: argparse.Namespace) -> int:
     return 0
 
 
+def _cost_so_far(found: Plan, store: Store, options: argparse.Namespace) -> str:
+    """What the trainings took, beside what would have been estimated before any of them."""
+    from mixgrid.cost.estimate import actual_cost, choose_hardware, estimate_cost
+    from mixgrid.cost.measured import Measured, measure
+    from mixgrid.texts import actual_text
+
+    hardware = choose_hardware(measure(store), name=options.hardware, price=options.price)
+    return actual_text(estimate_cost(found, hardware, measured=Measured()), actual_cost(found, hardware))
+
+
 def export(options: argparse.Namespace) -> int:
     """Copy a cell's final checkpoint."""
     from mixgrid.names import choose
 
-    found, store = _planned(options)
+    found, store = planned(options)
     try:
         step = found.chains[choose(options.cell, found.chains, what="cell")][-1]
     except ValueError as error:
@@ -187,7 +203,7 @@ def doctor(options: argparse.Namespace) -> int:
 
     if options.verify:
         options.study = options.verify
-        found, store = _planned(options)
+        found, store = planned(options)
         damaged = verify(found, store)
         print("\n".join(damaged) or f"all files of {len(found.found)} artifacts are what was written")
         return 1 if damaged else 0
@@ -210,7 +226,7 @@ def _prefect_check() -> "Check":
         return Check("prefect", False, str(error))
 
 
-def _planned(options: argparse.Namespace) -> tuple[Plan, Store]:
+def planned(options: argparse.Namespace) -> tuple[Plan, Store]:
     """The selected plan with what the store has of it."""
     store = Store(options.store, warn=lambda message: print(message, file=sys.stderr))
     file = load_study(options.study)

@@ -67,7 +67,7 @@ class Graph:
         """Each ability's training rows: as downloaded before, else by reading what is at hand, else as declared."""
         sizes: dict[str, int | None] = {}
         for name, pinned in self.sources.items():
-            record = self.store.find(self._download(name)) if self.store else None
+            record = self.store.find(self.download(name)) if self.store else None
             with self._field(f"abilities.{name}.source"):
                 sizes[name] = int(record.ledger["rows"]) if record else pinned.count()
         return sizes
@@ -147,7 +147,7 @@ class Graph:
     def _new_stage(self, cell: Cell, stages: Stages, until: Fraction) -> Step:
         parent = self.base(cell.model) if len(stages) == 1 else self._stage(cell, stages[:-1])
         mixture = self._mixture(stages[-1])
-        tokenized = {self._download(a).key: self._tokenized(a, cell.model) for a in stages[-1]}
+        tokenized = {self.download(a).key: self._tokenized(a, cell.model) for a in stages[-1]}
         subsamples = mixture.inputs["subsamples"]
         assert not isinstance(subsamples, Step)
         return sft(
@@ -172,16 +172,17 @@ class Graph:
                 f"least 1/{rows}"
             )
         settings = SubsampleSettings(proportion=k, seed=self.study.subset_seed)
-        return self._once(("subsample", ability, k), lambda: subsample(settings, rows=self._download(ability)))
+        return self._once(("subsample", ability, k), lambda: subsample(settings, rows=self.download(ability)))
 
-    def _download(self, ability: str) -> Step:
+    def download(self, ability: str) -> Step:
+        """The download of an ability's source."""
         pinned = self.sources[ability]
         return self._once(("download", ability), lambda: download(pinned.settings, pinned.runtime))
 
     def _tokenizer(self, model: str) -> Step:
         pinned = self.models[model]
         trained = pinned.tokenizer.vocabulary_size is not None
-        sources = [self._download(ability) for ability in self.study.abilities] if trained else []
+        sources = [self.download(ability) for ability in self.study.abilities] if trained else []
         label = f"bpe-{pinned.tokenizer.vocabulary_size}" if trained else pinned.label
         return self._once(
             ("tokenizer", model), lambda: tokenizer(pinned.tokenizer, sources, label=label, runtime=pinned.runtime)
@@ -191,7 +192,7 @@ class Graph:
         settings = TokenizeSettings(template=self.models[model].template, max_length=self.study.max_length)
         return self._once(
             ("tokenize", ability, model),
-            lambda: tokenize(settings, rows=self._download(ability), tokenizer=self._tokenizer(model)),
+            lambda: tokenize(settings, rows=self.download(ability), tokenizer=self._tokenizer(model)),
         )
 
     def _data(self, ability: str, choice: BenchmarkChoice) -> Step:
@@ -203,7 +204,7 @@ class Graph:
                     f"study {self.study.name}: {choice.name} asks held-out rows of {asked}'s source, which keeps "
                     "none; set `held_out` there, such as held_out: 200"
                 )
-            return self._download(asked)
+            return self.download(asked)
         pinned = self.benchmark_data(choice)
         return self._once(("data", choice.name, choice.path), lambda: download(pinned.settings, pinned.runtime))
 

@@ -32,7 +32,8 @@ from mixgrid.study import Study
 class Plan:
     """A study's graph. `scores` and `aggregate` are asked for; `found` has the records the store holds, by key.
 
-    `after`: steps that go on from what another one leaves, and could do without.
+    `after`: steps that go on from what another one leaves, and could do without. `sources` are the abilities'
+    downloads, `sizes` their training rows where they are known.
     """
 
     study: Study
@@ -46,6 +47,8 @@ class Plan:
     examples: dict[str, int | None]
     after: dict[str, str]
     bases: dict[str, Step]
+    sources: dict[str, Step]
+    sizes: dict[str, int | None]
     found: dict[str, Record] = field(default_factory=dict)
 
     def look_up(self, store: Store) -> None:
@@ -135,11 +138,16 @@ def make_plan(
         scores=tuple(score_names),
         specialised=study.specialised,
         models=_by_size({model: graph.base(model) for model in models}),
+        abilities=tuple(graph.sources),
     )
-    last = aggregate(settings, scores)
+    sources = {ability: graph.download(ability) for ability in graph.sources}
+    last = aggregate(settings, scores, sources=list(sources.values()))
     steps = {**graph.steps, last.key: last}
     bases = {model: graph.base(model) for model in models}
-    return Plan(study, cells, chains, steps, settings, scores, last, graph.unpinned(models), examples, after, bases)
+    return Plan(
+        study, cells, chains, steps, settings, scores, last, graph.unpinned(models), examples, after, bases, sources,
+        dict(graph.rows),
+    )  # fmt: skip
 
 
 def _by_size(bases: dict[str, Step]) -> tuple[str, ...]:

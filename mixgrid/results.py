@@ -34,6 +34,11 @@ def result_rows(names: "AggregateSettings", scores: Sequence[Record | None]) -> 
     return [{column: row[column] for column in COLUMNS} for row in rows]
 
 
+def recipe_rows(names: "AggregateSettings", scores: Sequence[Record | None]) -> list[Row]:
+    """The rows of final checkpoints with what differs from the study's recipe, `recipe`: a law is of one recipe."""
+    return [row for row in _rows(names, scores) if row["at"] is None]
+
+
 def curve_rows(names: "AggregateSettings", scores: Sequence[Record | None]) -> list[Row]:
     """The rows of checkpoints on the way, in the study's order, with the columns `stage` and `at`."""
     rows = [row for row in _rows(names, scores) if row["at"] is not None]
@@ -44,7 +49,7 @@ def evidence_of(names: "AggregateSettings", scores: Sequence["Artifact"]) -> "Ev
     """What findings are made from: the cells, and the items of each score where they are kept."""
     from mixgrid.evidence import Evidence, item_scores
 
-    rows = [row for row in _rows(names, [score.record for score in scores]) if row["at"] is None]
+    rows = recipe_rows(names, [score.record for score in scores])
     opened = {score.record.key: score for score in scores}
     return Evidence(
         rows, specialised=names.specialised, models=names.models, items=lambda key: item_scores(opened[key])

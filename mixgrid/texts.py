@@ -32,6 +32,41 @@ def plan_text(summary: dict[str, Any], reasons: dict[str, int]) -> str:
     return "\n".join(lines)
 
 
+def cost_text(cost: dict[str, Any]) -> str:
+    """Training's tokens, FLOPs, hours and money by model: without sharing, with it, and what is still to run."""
+    lines = [
+        f"training on {cost['device']} ({cost['device_chosen']}) at {cost['price_an_hour']:g} an hour",
+        f"{'model':<14}{'':<12}{'tokens':>10}{'FLOPs':>10}{'device-hours':>14}{'money':>12}",
+    ]
+    words = {"naive": "no sharing", "unique": "shared", "to_run": "to run"}
+    for model, figures in cost["models"].items():
+        lines += [f"{model:<14}{words[name]:<12}{_cost_figures(part)}" for name, part in figures.items()]
+    lines += ["assumed:", *(f"  {line}" for line in cost["assumed"])] if cost["assumed"] else []
+    return "\n".join(lines)
+
+
+def actual_text(cost: dict[str, Any], actual: dict[str, dict[str, Any]]) -> str:
+    """What training took against the estimate made without any measurement, and the other steps' hours."""
+    lines = [
+        f"cost on {cost['device']} at {cost['price_an_hour']:g} an hour",
+        f"{'model':<14}{'':<12}{'tokens':>10}{'FLOPs':>10}{'device-hours':>14}{'money':>12}",
+    ]
+    for model, figures in cost["models"].items():
+        took = actual[model]
+        lines.append(f"{model:<14}{'estimate':<12}{_cost_figures(figures['unique'])}")
+        lines.append(f"{'':<14}{'actual':<12}{_cost_figures(took)}   {took['trainings']} of {took['of']} trainings")
+    rest = actual["rest"]
+    lines.append(
+        f"{'other steps':<26}{'':>20}{rest['device_hours']:>14.4g}{rest['money']:>12.4g}   {rest['steps']} steps"
+    )
+    return "\n".join(lines)
+
+
+def _cost_figures(part: dict[str, float | None]) -> str:
+    widths = {"tokens": 10, "flops": 10, "device_hours": 14, "money": 12}
+    return "".join(f"{'unknown' if part[n] is None else format(part[n], '.3g'):>{w}}" for n, w in widths.items())
+
+
 def status_text(counts: dict[str, Any]) -> str:
     """A study's status by step kind, and what failed."""
     scores = counts["scores"]

@@ -10,5 +10,5 @@ from tasks.mechanism import OPTIONS, Run, look_up_or_make
 
 @task(name="aggregate", **OPTIONS)
 def aggregate(title: str, step: Step, run: Run, inputs: list[Any]) -> Any:
-    """`inputs` are the scores."""
+    """`inputs` are the scores and the sources."""
     return look_up_or_make(step, run)

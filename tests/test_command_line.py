@@ -122,3 +122,34 @@ def test_report_without_scores_is_a_page_that_says_so(tmp_path: Path) -> None:
     page = Path(done.stdout.strip()).read_text(encoding="utf-8")
     assert "0 of 564 scores" in done.stderr
     assert "no scores yet" in page.lower()
+
+
+def test_plan_of_the_paper_says_what_it_costs_with_sharing_and_without(tmp_path: Path) -> None:
+    options = ("--models", "llama-7b", "--hardware", "A100", "--price", "1.5", "--json", "--store", tmp_path / "store")
+    cost = json.loads(mixgrid("plan", "paper", *options).stdout)["cost"]
+    figures = cost["models"]["llama-7b"]
+    assert (cost["device"], cost["price_an_hour"]) == ("A100", 1.5)
+    assert figures["unique"]["tokens"] < figures["naive"]["tokens"]
+    assert figures["unique"]["money"] == pytest.approx(1.5 * figures["unique"]["device_hours"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("plan", "demo", "--hardware", "H10"), "--hardware: unknown device 'H10'; did you mean 'H100'"),
+        (
+            ("compare", "demo:lab.small:dmt:1/3:0", "demo:lab.small:dmt:1/2:0"),
+            "unknown cell 'lab.small:dmt:1/3:0'; did you mean",
+        ),
+        (("compare", "demo:lab.small:dmt:1/2:0", "demo"), "give two cells, or two studies"),
+        (("recommend", "demo", "--budget", "much"), "--budget 'much'"),
+        (("recommend", "demo"), "no scores yet"),
+    ],
+)
+def test_command_about_knowledge_with_wrong_input_says_what_is_wrong(
+    arguments: tuple[str, ...], message: str, tmp_path: Path
+) -> None:
+    done = mixgrid(*arguments, "--store", tmp_path)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr

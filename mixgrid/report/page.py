@@ -13,6 +13,7 @@ from typing import Any
 from mixgrid.findings import Finding
 from mixgrid.report.charts import render_figure, render_legend
 from mixgrid.report.findings import render_findings
+from mixgrid.report.law import render_law
 from mixgrid.report.tables import render_cells, render_ledger, render_rows, render_strategies
 from mixgrid.report.text import escape
 from mixgrid.result_cells import Cell, Measure, Row, build_cells, find_measures, find_models, is_number, unique_rows
@@ -44,6 +45,8 @@ def render_report(
     notes: Sequence[str] = (),
     ledger: Sequence[Mapping[str, Any]] = (),
     findings: Sequence[Finding] = (),
+    law: Mapping[str, Any] | None = None,
+    recommendation: Mapping[str, Any] | None = None,
 ) -> str:
     """One self-contained HTML page; `rows` are those of `mixgrid results`, in any order, copies allowed."""
     unique = unique_rows(rows)
@@ -57,6 +60,7 @@ def render_report(
         render_findings(findings),
         _strategies(measures, cells) if cells else "",
         _curves(measures, cells) if cells else "",
+        render_law(law, recommendation) if law and recommendation else "",
         _details(unique, measures, cells, ledger),
     ]
     body = f"<main>{''.join(sections)}</main>"

@@ -3,10 +3,12 @@
 results.json, results.csv, results.parquet    one row a final checkpoint and benchmark
 findings.json                                 every claim with its effects and verdict
 curves.csv, curves.parquet                    the same for checkpoints on the way, where a study evaluates them
+law.json, recommendation.json                 what amounts do to each ability, and what to run next (mixgrid.law)
 report.html                                   one self-contained page
 ledger                                        {"rows": 288, "verdicts": {"dmt": "contradicted", ...}}
 """
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +16,7 @@ from mixgrid.identity import Settings
 from mixgrid.step import Step
 from mixgrid.steps import Kind, Work
 
-VERSION = 3
+VERSION = 4
 
 
 class CheckpointNames(Settings):
@@ -41,7 +43,7 @@ class ScoreNames(Settings):
 
 
 class AggregateSettings(Settings):
-    """The study's words for the inputs, `scores` in the order of the input of that name.
+    """The study's words for the inputs, `scores` and `abilities` in the order of the inputs `scores` and `sources`.
 
     `models` are in the order of size as far as the study says it, else in its own.
     """
@@ -52,20 +54,23 @@ class AggregateSettings(Settings):
     scores: tuple[ScoreNames, ...]
     specialised: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
+    abilities: tuple[str, ...] = ()
 
 
-def aggregate(settings: AggregateSettings, scores: Sequence[Step]) -> Step:
-    """The last step of a study."""
+def aggregate(settings: AggregateSettings, scores: Sequence[Step], *, sources: Sequence[Step]) -> Step:
+    """The last step of a study. `sources` are the abilities' downloads: their rows turn proportions into amounts."""
     return Step(
-        kind="aggregate", version=VERSION, settings=settings, inputs={"scores": tuple(scores)},
+        kind="aggregate", version=VERSION, settings=settings,
+        inputs={"scores": tuple(scores), "sources": tuple(sources)},
         label=settings.study, title=f"aggregate {settings.study}",
     )  # fmt: skip
 
 
 def make(work: Work) -> dict[str, Any]:
     """Write the table in three formats, the findings and the page."""
+    from mixgrid.law import fit_study, recommend
     from mixgrid.report import render_report
-    from mixgrid.results import curve_rows, evidence_of, result_rows, to_json, write_table
+    from mixgrid.results import curve_rows, evidence_of, recipe_rows, result_rows, to_json, write_table
     from mixgrid.weighing import findings_json, weigh_all
 
     settings: AggregateSettings = work.settings
@@ -78,7 +83,15 @@ def make(work: Work) -> dict[str, Any]:
             write_table(curves, format=format, path=work.folder / f"curves.{format}")
     findings = weigh_all(evidence_of(settings, work.many("scores")))
     (work.folder / "findings.json").write_text(findings_json(findings, study=settings.study), encoding="utf-8")
-    page = render_report(study=settings.study, question=settings.question, rows=rows, complete=True, findings=findings)
+    sizes = dict(zip(settings.abilities, (int(s.ledger["rows"]) for s in work.many("sources")), strict=True))
+    laws = fit_study(recipe_rows(settings, records), sizes=sizes)
+    law, recommendation = laws.document(), recommend(laws)
+    for name, document in (("law", law), ("recommendation", recommendation)):
+        (work.folder / f"{name}.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    page = render_report(
+        study=settings.study, question=settings.question, rows=rows, complete=True, findings=findings, law=law,
+        recommendation=recommendation,
+    )  # fmt: skip
     (work.folder / "report.html").write_text(page, encoding="utf-8")
     return {"rows": len(rows), "verdicts": {finding.name: finding.verdict for finding in findings}}
 

@@ -11,21 +11,8 @@ from typing import Any
 
 import torch
 
+from mixgrid.cost.devices import find_device
 from mixgrid.training.curve import Curve
-
-PEAK_TFLOPS: dict[str, tuple[float, float]] = {
-    "B200": (2250.0, 75.0),
-    "H200": (989.4, 66.9),
-    "H100 PCIe": (756.5, 51.2),
-    "H100": (989.4, 66.9),
-    "A100": (312.0, 19.5),
-    "L40S": (362.1, 91.6),
-    "L4": (121.0, 30.3),
-    "A10G": (70.0, 35.0),
-    "4090": (165.2, 82.6),
-    "3090": (71.0, 35.6),
-}
-"""A part of the device's name -> dense tensor-core bf16 and plain fp32, from the makers' data sheets."""
 
 
 def model_flops(model: Any, curve: Curve) -> float:
@@ -46,6 +33,5 @@ def utilisation(flops: float, *, seconds: float, processes: int, device: torch.d
     """The share of the peak that `flops` in `seconds` are, from 0 to 1; None for a device without a known peak."""
     if device.type != "cuda" or not seconds:
         return None
-    name = torch.cuda.get_device_name(device)
-    peaks = next((peaks for part, peaks in PEAK_TFLOPS.items() if part in name), None)
-    return None if peaks is None else flops / seconds / processes / (peaks[0 if half else 1] * 1e12)
+    known = find_device(torch.cuda.get_device_name(device))
+    return None if known is None else flops / seconds / processes / known.peak(half=half)

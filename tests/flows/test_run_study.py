@@ -217,3 +217,36 @@ def test_clean_of_all_checkpoints_gives_the_next_run_nothing_to_do(copy: Path, s
     assert left["score"] == (1 + 6) * 3
     again = run(mixgrid, copy, server)
     assert (again.returncode, made(again)) == (0, 0)
+
+
+def test_finished_study_has_a_law_that_says_there_are_too_few_cells(finished: Path, mixgrid: Mixgrid) -> None:
+    law = json.loads(next((finished / "store").glob("aggregate/*/*/law.json")).read_text())
+    assert law["sizes"] == {"math": 48, "general": 48}
+    assert "too few cells" in law["refused"][0]["reason"]
+    said = mixgrid("recommend", finished / "tiny.yaml", "--store", finished / "store", "--budget", "60tokens")
+    assert "no recommendation: too few cells" in said.stdout
+    wrong = mixgrid("recommend", finished / "tiny.yaml", "--store", finished / "store", "--weights", "maths=1")
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert "did you mean 'math'" in wrong.stderr
+
+
+def test_compare_of_a_cell_with_itself_finds_no_item_that_differs(finished: Path, mixgrid: Mixgrid) -> None:
+    side = f"{finished / 'tiny.yaml'}@{finished / 'store'}:nano:dmt:1/4:0"
+    done = mixgrid("compare", side, side, "--items", "--format", "json")
+    rows = json.loads(done.stdout)["rows"]
+    assert [row["benchmark"] for row in rows] == ["lab.math", "response_loss", "lab.general"]
+    assert all(row["difference"] == 0 and row["items"] == [] and row["n"] == 12 for row in rows)
+
+
+def test_compare_of_a_study_with_itself_has_a_row_a_checkpoint_and_benchmark(finished: Path, mixgrid: Mixgrid) -> None:
+    side = f"{finished / 'tiny.yaml'}@{finished / 'store'}"
+    rows = mixgrid("compare", side, side, "--format", "csv").stdout.splitlines()
+    scores = len(list((finished / "store").glob("score/*/record.json")))
+    assert len(rows) == 1 + scores
+
+
+def test_report_sets_the_cost_against_the_estimate(finished: Path, mixgrid: Mixgrid) -> None:
+    done = mixgrid("report", finished / "tiny.yaml", "--store", finished / "store", "--price", "2")
+    assert "cost on cpu at 2 an hour" in done.stderr
+    assert "estimate" in done.stderr
+    assert "trainings" in done.stderr
