@@ -11,7 +11,6 @@
     │   └── DamagedArtifact   a file is not what its record says; it is made again, never used
     └── StepError             a step failed; the rest of the grid goes on
         └── NoSandbox         generated programs cannot be checked on this machine
-=======
         └── GenerationError   a server refused to answer, or kept failing
 
 A message says what was wrong, the value, what is allowed and what to do.
