@@ -18,6 +18,7 @@ from torch.nn.functional import rms_norm, scaled_dot_product_attention, silu
 
 from mixgrid.generation.row_attention import Reach, attend, reach_of
 from mixgrid.generation.slots import Slots, by_tokens, places
+from mixgrid.products import linear
 from mixgrid.training.lean_engine import not_plain
 
 # N rows, T columns, C channels, A query heads, H key-value heads, D size of a head, R half of it, V vocabulary
@@ -47,10 +48,10 @@ class _Layer:
         turned = torch.cat([attention.q_proj.weight, attention.k_proj.weight])[halves.transpose(1, 2).reshape(-1)]
         turned[: heads * size] *= size**-0.5
         self.norm1, self.norm2 = layer.input_layernorm.weight, layer.post_attention_layernorm.weight
-        self.qkv = torch.cat([turned, attention.v_proj.weight]).t()
-        self.out = attention.o_proj.weight.t()
-        self.gate_up = torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight]).t()
-        self.down = mlp.down_proj.weight.t()
+        self.qkv = torch.cat([turned, attention.v_proj.weight])
+        self.out = attention.o_proj.weight
+        self.gate_up = torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight])
+        self.down = mlp.down_proj.weight
 
 
 class LeanDecoder:
@@ -64,7 +65,7 @@ class LeanDecoder:
         self._heads, self._key_heads = config.num_attention_heads, config.num_key_value_heads
         self._size, self._eps = model.model.layers[0].self_attn.head_dim, config.rms_norm_eps
         self._embedding, self._norm = model.model.embed_tokens.weight, model.model.norm.weight
-        self._head = model.lm_head.weight.t()
+        self._head = model.lm_head.weight
         self._inverse_frequencies = model.model.rotary_emb.inv_freq.to(torch.float32)
         self._shape = {"heads": self._heads, "key_heads": self._key_heads, "size": self._size}
         self._layers = [_Layer(layer, **self._shape) for layer in model.model.layers]
@@ -106,7 +107,7 @@ class LeanDecoder:
             ]
             x_N1C = self._finish(layer, x_N1C, torch.cat(attended)[:, None])
         self._slots.advance()
-        return torch.mm(rms_norm(x_N1C[:, 0], self._norm.shape, self._norm, self._eps), self._head)
+        return linear(rms_norm(x_N1C[:, 0], self._norm.shape, self._norm, self._eps), self._head)
 
     def keep(self, rows: Sequence[int]) -> None:
         """Row i becomes what row rows[i] was."""
@@ -122,7 +123,7 @@ class LeanDecoder:
 
     def _project(self, layer: _Layer, x_NTC: Tensor, turn: Tensor) -> tuple[Tensor, ...]:
         """Queries, keys and values, each N x T x heads x D; the first two rotated."""
-        qkv_NTC = torch.matmul(rms_norm(x_NTC, layer.norm1.shape, layer.norm1, self._eps), layer.qkv)
+        qkv_NTC = linear(rms_norm(x_NTC, layer.norm1.shape, layer.norm1, self._eps), layer.qkv)
         qkv_NTHD = qkv_NTC.view(*x_NTC.shape[:2], -1, self._size)
         turned_NTHD, value_NTHD = torch.split(qkv_NTHD, [self._heads + self._key_heads, self._key_heads], dim=2)
         torch.view_as_complex(turned_NTHD.view(*turned_NTHD.shape[:3], -1, 2)).mul_(turn)
@@ -130,9 +131,9 @@ class LeanDecoder:
 
     def _finish(self, layer: _Layer, x_NTC: Tensor, attended_NTC: Tensor) -> Tensor:
         """x + attention, and then + MLP."""
-        x_NTC = x_NTC + torch.matmul(attended_NTC, layer.out)
-        gate, up = torch.matmul(rms_norm(x_NTC, layer.norm2.shape, layer.norm2, self._eps), layer.gate_up).chunk(2, -1)
-        return x_NTC + torch.matmul(silu(gate).mul_(up), layer.down)
+        x_NTC = x_NTC + linear(attended_NTC, layer.out)
+        gate, up = linear(rms_norm(x_NTC, layer.norm2.shape, layer.norm2, self._eps), layer.gate_up).chunk(2, -1)
+        return x_NTC + linear(silu(gate).mul_(up), layer.down)
 
     def _turn(self, positions_T: Tensor) -> Tensor:
         """Complex numbers that rotate a head, T x 1 x D/2."""

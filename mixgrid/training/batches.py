@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from mixgrid.tokens import Arrays
@@ -103,8 +104,12 @@ def flatten(examples: Sequence[Arrays], *, max_row_tokens: int, average: Average
     return [row_of([weighted[i] for i in row]) for row in rows]
 
 
-def row_of(examples: Sequence[Weighted]) -> Row:
-    """Examples end to end."""
+def row_of(examples: Sequence[Weighted], *, multiple: int = 1) -> Row:
+    """Examples end to end.
+
+    Unless they are all equally long, spare tokens that weigh nothing make T and N multiples of `multiple`, so that
+    fewer shapes occur; the spare places are at the last token.
+    """
     lengths = [e.length for e in examples]
     tokens_T = np.concatenate([e.arrays[0] for e in examples]).astype(np.int64)
     mask_T = np.concatenate([e.arrays[1] for e in examples])
@@ -112,14 +117,23 @@ def row_of(examples: Sequence[Weighted]) -> Row:
     mask_T[starts] = False  # nothing predicts an example's first token
     targets_at = np.flatnonzero(mask_T)
     weights_N = np.repeat([e.weight for e in examples], [e.targets for e in examples])
+    spare, spare_places = 0, 0
+    if multiple > 1 and len(set(lengths)) > 1:
+        spare = multiple - len(tokens_T) % multiple  # one at least, for the places
+        spare_places = -len(targets_at) % multiple
+    end = len(tokens_T) + spare
     return Row(
-        tokens_1T=torch.from_numpy(tokens_T)[None],
-        positions_1T=torch.from_numpy(np.arange(len(tokens_T)) - np.repeat(starts, lengths))[None],
-        segments=group_segments(lengths),
-        places_N=torch.from_numpy(targets_at - 1),
-        targets_N=torch.from_numpy(tokens_T[targets_at]),
-        weights_N=torch.from_numpy(weights_N),
+        tokens_1T=torch.from_numpy(_filled(tokens_T, 0, spare))[None],
+        positions_1T=torch.from_numpy(_filled(np.arange(len(tokens_T)) - np.repeat(starts, lengths), 0, spare))[None],
+        segments=group_segments(lengths, spare=spare),
+        places_N=torch.from_numpy(_filled(targets_at - 1, end - 1, spare_places)),
+        targets_N=torch.from_numpy(_filled(tokens_T[targets_at], 0, spare_places)),
+        weights_N=torch.from_numpy(_filled(weights_N, 0.0, spare_places)),
     )
+
+
+def _filled(array: NDArray[Any], value: float, count: int) -> NDArray[Any]:
+    return np.append(array, np.full(count, value, dtype=array.dtype)) if count else array
 
 
 def empty_row() -> Row:

@@ -50,6 +50,8 @@ def attend(qkv_TC: Tensor, segments: Segments, *, heads: int, keep_N: Tensor | N
         _by_place(_places(out_PE, group), group, out)
         blocks.append(block)
         probabilities.append(kept)
+    if segments.spare:
+        out_PE[-1].zero_()
     if segments.dense:
         places = keep_N
     else:
@@ -81,6 +83,8 @@ def attend_backward(dout_TE: Tensor, saved: Saved) -> Tensor:
             dquery.baddbmm_(dscores, key[:, :last], beta=0, alpha=size**-0.5)
             dkey.baddbmm_(dscores.transpose(1, 2), query[:, first:last], beta=so_far, alpha=size**-0.5)
         _by_place(_places(dqkv_PC, group), group, dblock)
+    if saved.segments.spare:
+        dqkv_PC[-1].zero_()
     return dqkv_PC if saved.segments.dense else dqkv_PC.index_select(0, saved.segments.scatter_T)
 
 

@@ -19,6 +19,9 @@ from mixgrid.training.lean_llama import LeanLlama
 CPU_ROW_TOKENS = 512
 """A fixed number, so that a key gives the same bytes: on CPUs rows that stay in the cache are the fast ones."""
 
+_MULTIPLE = 16
+"""Tokens and response tokens of a row come in multiples of it: each new shape costs something (`mixgrid.products`)."""
+
 LONGEST = 1024
 """Attention materialises its scores, which the general engine does not: longer examples take that one's way."""
 
@@ -73,7 +76,9 @@ class LeanEngine:
         """The batch's loss; its gradients are added. Rows of like lengths have the least to fill up."""
         batch = sorted(batch, key=lambda example: example.length)
         rows = cut([e.length for e in batch], max_row_tokens=self.row_tokens)
-        return math.fsum(float(self._lean.accumulate(row_of([batch[i] for i in row]))) for row in rows)
+        return math.fsum(
+            float(self._lean.accumulate(row_of([batch[i] for i in row], multiple=_MULTIPLE))) for row in rows
+        )
 
     def update(self, *, rate: float) -> None:
         """Clip, one AdamW update, gradients back to zero."""

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mixgrid.products import linear, linear_add
 from mixgrid.training.batches import Row
 from mixgrid.training.lean_attention import attend, attend_backward
 from mixgrid.training.segments import Segments
@@ -145,40 +146,40 @@ class LeanLlama:
     ) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
         """x + attention(norm(x)), for the tokens `keep_N` only if given."""
         norm = self._rms(x_TH, layer.norm1)
-        qkv_TC = torch.mm(norm.out_TH, layer.qkv.weight.t())
+        qkv_TC = linear(norm.out_TH, layer.qkv.weight)
         self._pairs(qkv_TC).mul_(turn_T1R)
         out_TE, saved = attend(qkv_TC, segments, heads=self._heads, keep_N=keep_N)
         rest_TH = x_TH if keep_N is None else x_TH.index_select(0, keep_N)
-        y_TH = torch.addmm(rest_TH, out_TE, layer.out.weight.t())
+        y_TH = linear_add(rest_TH, out_TE, layer.out.weight)
 
         def backward(dy_TH: Tensor) -> Tensor:
             self._add(layer.out, dy_TH, out_TE)
-            dqkv_TC = attend_backward(torch.mm(dy_TH, layer.out.weight), saved)
+            dqkv_TC = attend_backward(linear(dy_TH, layer.out.weight.t()), saved)
             self._pairs(dqkv_TC).mul_(turn_T1R.conj())
             self._add(layer.qkv, dqkv_TC, norm.out_TH)
             if keep_N is not None:
                 dy_TH = dy_TH.new_zeros(x_TH.shape).index_copy_(0, keep_N, dy_TH)
-            return self._rms_backward(torch.mm(dqkv_TC, layer.qkv.weight), norm, layer.norm1, dy_TH)
+            return self._rms_backward(linear(dqkv_TC, layer.qkv.weight.t()), norm, layer.norm1, dy_TH)
 
         return y_TH, backward
 
     def _mlp(self, layer: _Layer, x_TH: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
         """x + down(silu(gate(norm(x))) * up(norm(x)))."""
         norm = self._rms(x_TH, layer.norm2)
-        gate_TI = torch.mm(norm.out_TH, layer.gate.weight.t())
-        up_TI = torch.mm(norm.out_TH, layer.up.weight.t())
+        gate_TI = linear(norm.out_TH, layer.gate.weight)
+        up_TI = linear(norm.out_TH, layer.up.weight)
         silu_TI = torch.nn.functional.silu(gate_TI)
         inner_TI = silu_TI * up_TI
-        y_TH = torch.addmm(x_TH, inner_TI, layer.down.weight.t())
+        y_TH = linear_add(x_TH, inner_TI, layer.down.weight)
 
         def backward(dy_TH: Tensor) -> Tensor:
-            dinner_TI = torch.mm(dy_TH, layer.down.weight)
+            dinner_TI = linear(dy_TH, layer.down.weight.t())
             self._add(layer.down, dy_TH, inner_TI)
             dup_TI = torch.mul(dinner_TI, silu_TI, out=inner_TI)
             dgate_TI = torch.ops.aten.silu_backward(dinner_TI.mul_(up_TI), gate_TI)
             self._add(layer.gate, dgate_TI, norm.out_TH)
             self._add(layer.up, dup_TI, norm.out_TH)
-            dnorm_TH = torch.mm(dgate_TI, layer.gate.weight).addmm_(dup_TI, layer.up.weight)
+            dnorm_TH = linear_add(linear(dgate_TI, layer.gate.weight.t()), dup_TI, layer.up.weight.t())
             return self._rms_backward(dnorm_TH, norm, layer.norm2, dy_TH)
 
         return y_TH, backward
@@ -186,7 +187,7 @@ class LeanLlama:
     def _loss(self, x_NH: Tensor, row: Row) -> tuple[Tensor, Tensor]:
         """Weighted cross-entropy of the response tokens, and its gradient for their last hidden states."""
         norm = self._rms(x_NH, self._norm)
-        logits_NV = torch.mm(norm.out_TH, self._head.weight.t())
+        logits_NV = linear(norm.out_TH, self._head.weight)
         targets_N1, weights_N1 = row.targets_N[:, None], row.weights_N[:, None].to(logits_NV.dtype)
         logits_NV.sub_(logits_NV.amax(-1, keepdim=True))
         right_N1 = logits_NV.gather(1, targets_N1)
@@ -194,7 +195,7 @@ class LeanLlama:
         loss = total_N1.log().sub_(right_N1).mul_(weights_N1).sum()
         dlogits_NV = logits_NV.mul_(weights_N1 / total_N1).scatter_add_(1, targets_N1, -weights_N1)
         self._add(self._head, dlogits_NV, norm.out_TH)
-        return loss, self._rms_backward(torch.mm(dlogits_NV, self._head.weight), norm, self._norm, None)
+        return loss, self._rms_backward(linear(dlogits_NV, self._head.weight.t()), norm, self._norm, None)
 
     def _rms(self, x_TH: Tensor, part: _Part) -> _Norm:
         squared_T1 = torch.linalg.vector_norm(x_TH, dim=-1, keepdim=True).square_()

@@ -32,7 +32,10 @@ class Group:
 
 @dataclass(frozen=True)
 class Segments:
-    """The layout of one row. `dense`: places are tokens, so nothing has to be gathered."""
+    """The layout of one row. `dense`: places are tokens, so nothing has to be gathered.
+
+    Spare tokens behind the last segment have one place together, behind the groups': they attend to nothing.
+    """
 
     lengths: tuple[int, ...]
     groups: tuple[Group, ...]
@@ -40,6 +43,7 @@ class Segments:
     scatter_T: Tensor
     bounds: Tensor
     dense: bool
+    spare: int = 0
 
     @property
     def longest(self) -> int:
@@ -52,12 +56,12 @@ class Segments:
         return replace(self, **{name: getattr(self, name).to(device, non_blocking=True) for name in names})
 
 
-def group_segments(lengths: Sequence[int]) -> Segments:
-    """Group the segments of a row, given their lengths in order."""
+def group_segments(lengths: Sequence[int], *, spare: int = 0) -> Segments:
+    """Group the segments of a row, given their lengths in order, and how many spare tokens follow them."""
     lengths_S = np.asarray(lengths, dtype=np.int64)
     bounds = np.concatenate([[0], np.cumsum(lengths_S)])
-    dense = len(set(lengths)) == 1
-    groups, gather, scatter_T, start = [], [], np.empty(bounds[-1], dtype=np.int64), 0
+    dense = len(set(lengths)) == 1 and not spare
+    groups, gather, scatter_T, start = [], [], np.empty(bounds[-1] + spare, dtype=np.int64), 0
     for members in [np.arange(len(lengths))] if dense else _alike(lengths_S):
         width = int(lengths_S[members].max())
         columns_L = np.arange(width)
@@ -67,6 +71,9 @@ def group_segments(lengths: Sequence[int]) -> Segments:
         gather.append(np.where(real_SL, tokens_SL, 0).ravel())
         groups.append(Group(start, len(members), width))
         start += len(members) * width
+    if spare:
+        gather.append(bounds[-1:])
+        scatter_T[bounds[-1] :] = start
     return Segments(
         lengths=tuple(map(int, lengths)),
         groups=tuple(groups),
@@ -74,6 +81,7 @@ def group_segments(lengths: Sequence[int]) -> Segments:
         scatter_T=torch.from_numpy(scatter_T),
         bounds=torch.from_numpy(bounds.astype(np.int32)),
         dense=dense,
+        spare=spare,
     )
 
 

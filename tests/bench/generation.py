@@ -33,7 +33,7 @@ from statistics import quantiles
 from typing import Any
 
 from mixgrid.generation import Answer, generate
-from mixgrid.warm import _ALLOCATOR
+from mixgrid.warm import _ENVIRONMENT
 
 SHAPES = {
     "lab.small": {"hidden_size": 80, "intermediate_size": 216, "layers": 2, "heads": 4, "vocabulary_size": 1024},
@@ -148,7 +148,7 @@ def _prepare(data: Path, folder: Path, *, shape: str, count: int) -> None:
 def _run(name: str, folder: Path, given: argparse.Namespace) -> Timed:
     """One contender in a process of its own."""
     threads = str(given.threads)
-    environment = os.environ | _ALLOCATOR | {
+    environment = os.environ | _ENVIRONMENT | {
         "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "TOKENIZERS_PARALLELISM": "false",
         "CUDA_VISIBLE_DEVICES": "", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error",
     }  # fmt: skip

@@ -33,7 +33,7 @@ from trainers_peers import WARM_UP, Timeline, train_peer
 from mixgrid.conversations import Conversation
 from mixgrid.recipe import Budget, Recipe
 from mixgrid.tokens import Arrays, Examples, MixedExamples
-from mixgrid.warm import _ALLOCATOR
+from mixgrid.warm import _ENVIRONMENT
 
 SHAPE = {"hidden_size": 256, "intermediate_size": 688, "layers": 4, "heads": 8, "vocabulary_size": 4096}
 BATCH_SIZE = 16
@@ -163,7 +163,7 @@ def _run_all(folder: Path, given: argparse.Namespace) -> dict[str, Timeline]:
 def _run(name: str, folder: Path, *, steps: int, given: argparse.Namespace) -> Timeline:
     """One contender in a process of its own; mixgrid in the environment that it gives its workers."""
     threads = given.threads
-    allocator = _ALLOCATOR if name == "mixgrid" or given.same_allocator else {}
+    allocator = _ENVIRONMENT if name == "mixgrid" or given.same_allocator else {}
     environment = os.environ | allocator | {
         "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "false",
         "MIXGRID_DEVICE": "cpu", "CUDA_VISIBLE_DEVICES": "", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error",
