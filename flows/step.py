@@ -1,0 +1,56 @@
+"""The flow that a work pool runs: one step, made in a process of its own beside this one.
+
+    run_step(title="sft stage 1 ...", order={"kind": "sft", ...}, store="s3://bucket/study")
+
+Its result is in the store and nowhere else. This process renews the step's lease; when it cannot, it ends the work.
+"""
+
+import os
+from typing import Any
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.logging import get_run_logger
+from prefect.states import Completed, Crashed, Failed
+
+from mixgrid.errors import MixgridError
+from mixgrid.execute import WorkOrder
+from mixgrid.lease import Lease
+from mixgrid.store import Store
+from mixgrid.warm import Slots, WorkerDied
+from tasks.dispatch import REFUSED
+from tasks.progress_artifact import ProgressArtifact
+
+LEASE_LOST = 75
+"""Exit status (EX_TEMPFAIL) of a step that stopped itself."""
+
+
+@flow(name="step", flow_run_name="{title}", persist_result=False, validate_parameters=False)
+def run_step(title: str, order: dict[str, Any], store: str, threads: int = 1, lease_s: float = 180.0) -> State[Any]:
+    """Make a step unless it is there. Crashed: its process died, so it may be tried again; Refused: it may not."""
+    work, results = WorkOrder.model_validate(order), Store(store)
+    log = get_run_logger()
+    slots = Slots(1, store_url=store, threads=threads)
+
+    def stop() -> None:
+        print(f"{title}: the store took no sign of life for {lease_s / 2:g} s; stopped", flush=True)
+        slots.close()
+        os._exit(LEASE_LOST)
+
+    with Lease(results, work.key, lease_s=lease_s, lost=stop) as lease, ProgressArtifact(title) as artifact:
+
+        def progress(share: float, text: str) -> None:
+            lease.tell(share, text)
+            artifact.tell(share, text)
+
+        try:
+            record = slots.run(work, progress)
+        except WorkerDied as error:
+            return Crashed(message=str(error))
+        except MixgridError as error:
+            return Failed(name=REFUSED, message=str(error))
+        finally:
+            slots.close()
+    where = results.location(f"{record.folder}/{record.attempt}")
+    log.info("%s: made in %s s, at %s", title, record.provenance["seconds"], where)
+    return Completed(message=where)
