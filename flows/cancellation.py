@@ -12,17 +12,15 @@ from prefect.client.schemas.objects import FlowRun
 from flows.command_line import DEFAULT_STORE
 from mixgrid.live import only_needed_by
 from mixgrid.store import Store
-from tasks.dispatch import WITH_ITS_GRID
 from tasks.pool import cancel
 
 
 def cancel_with_grid(*given: Any) -> None:
     """Called with the flow, its run and its state; the run's parameters say where the store is."""
     run: FlowRun = given[1]
-    cancel_own(Store(run.parameters.get("store", DEFAULT_STORE)), str(run.id), name=run.name)
+    cancel_own(Store(run.parameters.get("store", DEFAULT_STORE)), str(run.id))
 
 
-def cancel_own(store: Store, flow_run: str, *, name: str) -> None:
+def cancel_own(store: Store, flow_run: str) -> None:
     """Cancel the runs that a grid last waited for, except those that another live grid of any study waits for too."""
-    runs = only_needed_by(store, flow_run)
-    cancel([UUID(run) for run in runs], message=f"{WITH_ITS_GRID}, {name}")
+    cancel(UUID(run) for run in only_needed_by(store, flow_run))

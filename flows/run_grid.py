@@ -107,7 +107,7 @@ def run_grid(
         with watcher(len(submitted)) as watch:
             summary = _Grid(plan, results, lanes, watch, live).run()
     except KeyboardInterrupt:
-        cancel_own(results, str(live.flow_run), name=plan.study.name)
+        cancel_own(results, str(live.flow_run))
         raise
     finally:
         for lane in lanes:

@@ -5,12 +5,15 @@
 Its result is in the store and nowhere else. This process renews the step's lease; when it cannot, it ends the work.
 """
 
+import logging
 import os
+from contextlib import suppress
 from typing import Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.logging import get_run_logger
+from prefect.logging.handlers import PrefectConsoleHandler
 from prefect.states import Completed, Crashed, Failed
 
 from mixgrid.errors import MixgridError
@@ -28,12 +31,14 @@ LEASE_LOST = 75
 @flow(name="step", flow_run_name="{title}", persist_result=False, validate_parameters=False)
 def run_step(title: str, order: dict[str, Any], store: str, threads: int = 1, lease_s: float = 180.0) -> State[Any]:
     """Make a step unless it is there. Crashed: its process died, so it may be tried again; Refused: it may not."""
+    _outlive_the_worker()
     work, results = WorkOrder.model_validate(order), Store(store)
     log = get_run_logger()
     slots = Slots(1, store_url=store, threads=threads)
 
     def stop() -> None:
-        print(f"{title}: the store took no sign of life for {lease_s / 2:g} s; stopped", flush=True)
+        with suppress(OSError):
+            print(f"{title}: the store took no sign of life for {lease_s / 2:g} s; stopped", flush=True)
         slots.close()
         os._exit(LEASE_LOST)
 
@@ -54,3 +59,11 @@ def run_step(title: str, order: dict[str, Any], store: str, threads: int = 1, le
     where = results.location(f"{record.folder}/{record.attempt}")
     log.info("%s: made in %s s, at %s", title, record.provenance["seconds"], where)
     return Completed(message=where)
+
+
+def _outlive_the_worker() -> None:
+    """Log to the Prefect API alone: a line for a worker that was killed would end this process (a broken pipe)."""
+    for name in ("", *logging.root.manager.loggerDict):
+        logger = logging.getLogger(name)
+        for handler in [h for h in logger.handlers if isinstance(h, PrefectConsoleHandler)]:
+            logger.removeHandler(handler)

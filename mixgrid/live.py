@@ -49,7 +49,7 @@ class LiveRun:
             "running": sorted(self.running) if not ended else [],
             "failed": self.failed,
             "flow_run": self.flow_run,
-            "dispatched": dict(self.dispatched) if not ended else {},
+            "dispatched": dict(self.dispatched),  # an ended grid too: it may have been cancelled
         }
         with suppress(StoreError):  # for people only: a hiccup here must neither end the run nor hold it up
             self._store.write_atomically(self._path, json.dumps(document).encode(), wait=False)

@@ -27,7 +27,6 @@ LOOK_EVERY_S = 5.0
 STORE_PATIENCE_S = 900.0
 REFUSED = "Refused"
 """Name of the state of a step that said why it cannot be made: trying again would say the same."""
-WITH_ITS_GRID = "cancelled with its grid"
 QUEUES = {"base": 1, "stage-1": 2, "later-stages": 3, "answers": 4}
 """The work queues of a pool with their priorities: what most other steps wait for comes first."""
 
@@ -48,11 +47,11 @@ class Dispatched:
         self._settings = settings
         self._threads = threads
         self._live = live
-        self._runs = StepRuns(pool)
+        self._runs = StepRuns(pool, store)
 
     def close(self) -> None:
         """End all waiting; the runs go on."""
-        self._runs.closed.set()
+        self._runs.close()
 
     def run(self, order: WorkOrder, progress: Progress) -> Record:
         """The step's record. Raises StepError when it cannot be made, DamagedArtifact for an input that is."""
@@ -129,7 +128,7 @@ class Dispatched:
     def _over(self, order: WorkOrder, run: StepRun, state: State[Any]) -> _Over:
         message = f"{state.message or state.name} (flow run {run.id})"
         if state.is_cancelled():
-            if WITH_ITS_GRID in (state.message or ""):
+            if self._runs.cancelled_with_its_grid(run.id):
                 return _Over(message, counts=False)
             raise StepError(
                 f"{order.title}: somebody cancelled its run; run the study again to have it made ({run.id})"

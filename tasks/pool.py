@@ -1,13 +1,15 @@
 """Runs of the deployed step flow on one work pool, found by key and generation: the lock is the server's unique key.
 
-    pool = StepRuns("gpu")                                  # the deployment step/gpu
+    pool = StepRuns("gpu", store)                           # the deployment step/gpu
     run = pool.newest(key) or pool.start(order, generation=1, ...)
     pool.state_of(run.id)  -> State, read for all runs at once; None while the API cannot be reached
 
-A run's idempotency key is `<step's key>/<generation>`, so grids that ask for one step at the same moment get one run.
+A run's idempotency key is `<step's key>/<store>/<generation>`, so grids that ask for one step at the same moment, and
+keep it in one store, get one run.
 Every call waits out an API that does not answer, and gives up only when `closed` is set.
 """
 
+import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -26,10 +28,13 @@ from prefect.states import Cancelling, Crashed
 
 from mixgrid.errors import StepError
 from mixgrid.execute import WorkOrder
+from mixgrid.store import Store
 
 AGAIN_S = 2.0
 POLL_S = 1.0
 PAGE = 20
+WITH_ITS_GRID = "cancelled with its grid"
+"""Tag of a run that was cancelled because its grid was; what a state says is lost with the next state."""
 Result = TypeVar("Result")
 GONE: State[Any] = Crashed(name="Gone", message="the Prefect server does not know the run any more")
 
@@ -44,22 +49,31 @@ class StepRun:
 
 
 class StepRuns:
-    """The runs of the deployment `step/<pool>`."""
+    """The runs of the deployment `step/<pool>` that write into one store."""
 
-    def __init__(self, pool: str) -> None:
+    def __init__(self, pool: str, store: Store) -> None:
         self.pool = pool
+        self._store = hashlib.sha256(store.location("").encode()).hexdigest()[:8]
         self.closed = threading.Event()
+        """Set by `close`."""
         self._deployment: UUID | None = None
         self._lock = threading.Lock()
         self._watched: dict[UUID, threading.Event] = {}
         self._states: dict[UUID, State[Any]] = {}
         self._poller: threading.Thread | None = None
 
+    def close(self) -> None:
+        """Let everybody who waits for a state or an answer go."""
+        self.closed.set()
+        with self._lock:
+            for event in self._watched.values():
+                event.set()
+
     def newest(self, key: str) -> StepRun | None:
         """The highest generation of a step."""
         found, first = None, 1
         while True:
-            names = [f"{key}/{generation}" for generation in range(first, first + PAGE)]
+            names = [self._name(key, generation) for generation in range(first, first + PAGE)]
             runs = self._read(FlowRunFilter(idempotency_key=FlowRunFilterIdempotencyKey(any_=names)))
             if not runs:
                 return found
@@ -77,7 +91,7 @@ class StepRuns:
                 parameters=dict(parameters),
                 name=order.title,
                 tags=tags,
-                idempotency_key=f"{order.key}/{generation}",
+                idempotency_key=self._name(order.key, generation),
                 work_queue_name=queue,
             )
         )
@@ -105,6 +119,13 @@ class StepRuns:
     def declare_dead(self, run: UUID, message: str) -> None:
         """Say Crashed of a run that can no longer say so itself; its process, if any, may not start any more."""
         self._patiently(lambda client: client.set_flow_run_state(run, Crashed(message=message), force=True))
+
+    def _name(self, key: str, generation: int) -> str:
+        return f"{key}/{self._store}/{generation}"
+
+    def cancelled_with_its_grid(self, run: UUID) -> bool:
+        """Whether a grid cancelled it, and not a person."""
+        return WITH_ITS_GRID in self._patiently(lambda client: client.read_flow_run(run)).tags
 
     def _deployment_id(self) -> UUID:
         name = f"step/{self.pool}"
@@ -164,20 +185,26 @@ def unreachable(error: httpx.HTTPError) -> bool:
     return True
 
 
-def cancel(runs: Iterable[UUID], *, message: str, timeout_s: float = 20) -> None:
-    """Ask for the end of some runs; one that has ended meanwhile is left as it is."""
+def cancel(runs: Iterable[UUID], *, timeout_s: float = 20) -> None:
+    """Cancel runs together with their grid, and note that on each, for other grids that might wait for it."""
     deadline = time.monotonic() + timeout_s
     for run in runs:
         while time.monotonic() < deadline:
             try:
-                ask(lambda client, run=run: client.set_flow_run_state(run, Cancelling(message=message)))  # type: ignore[misc]
-                break
-            except ObjectNotFound:
+                ask(lambda client, run=run: _cancel(client, run))  # type: ignore[misc]
                 break
             except httpx.HTTPError as error:
                 if not unreachable(error):
                     break
                 time.sleep(AGAIN_S)
+            except ObjectNotFound:
+                break
+
+
+def _cancel(client: SyncPrefectClient, run: UUID) -> None:
+    tags = client.read_flow_run(run).tags
+    client.update_flow_run(run, tags=[*tags, WITH_ITS_GRID])
+    client.set_flow_run_state(run, Cancelling(message=WITH_ITS_GRID))
 
 
 def _step_run(run: FlowRun) -> StepRun:
