@@ -15,10 +15,9 @@ from mixgrid.store import Store
 from tasks.pool import cancel
 
 
-def cancel_with_grid(*given: Any) -> None:
-    """Called with the flow, its run and its state; the run's parameters say where the store is."""
-    run: FlowRun = given[1]
-    cancel_own(Store(run.parameters.get("store", DEFAULT_STORE)), str(run.id))
+def cancel_with_grid(flow: Any, flow_run: FlowRun, state: Any) -> None:  # noqa: ARG001 (Prefect names what it gives)
+    """Called by Prefect; the run's parameters say where the store is."""
+    cancel_own(Store(flow_run.parameters.get("store", DEFAULT_STORE)), str(flow_run.id))
 
 
 def cancel_own(store: Store, flow_run: str) -> None:

@@ -69,7 +69,7 @@ class Summary:
     name="mixgrid",
     flow_run_name=_flow_run_name,
     task_runner=ThreadPoolTaskRunner(max_workers=1024),  # type: ignore[arg-type]  # as many threads as steps wait
-    on_cancellation=[cancel_with_grid],  # type: ignore[list-item]
+    on_cancellation=[cancel_with_grid],
     persist_result=False,
     validate_parameters=False,
 )

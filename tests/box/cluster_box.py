@@ -105,6 +105,20 @@ class Box:
         command = (sys.executable, "-m", "flows.command_line", "run", study, "--store", store, "--workers", "1")
         return self.start(name, *command, *options)
 
+    def start_grid(self, parameters: dict[str, Any]) -> str:
+        """Start the deployment `mixgrid/grid`, as the UI does; returns the flow run's id."""
+        deployment = httpx.get(f"{self.api}/deployments/name/mixgrid/grid").json()["id"]
+        run = httpx.post(f"{self.api}/deployments/{deployment}/create_flow_run", json={"parameters": parameters})
+        return str(run.raise_for_status().json()["id"])
+
+    def state(self, flow_run: str) -> str:
+        """The type of a run's state."""
+        return str(httpx.get(f"{self.api}/flow_runs/{flow_run}").json()["state_type"])
+
+    def set_state(self, flow_run: str, state: str) -> None:
+        """As the UI's buttons do."""
+        httpx.post(f"{self.api}/flow_runs/{flow_run}/set_state", json={"state": {"type": state}}).raise_for_status()
+
     def processes(self) -> list[psutil.Process]:
         """All living processes of the box, by the PREFECT_HOME in their environment."""
         found = []

@@ -216,3 +216,23 @@ def test_ctrl_c_cancels_what_only_this_grid_needs(box: Box, tmp_path: Path) -> N
         name for name in ended if name.endswith(("-lab.math_1", "+lab.math_1/2"))
     )
     assert sum(of == ["CANCELLED"] for of in ended.values()) == 2
+
+
+@slow
+def test_the_grid_deployment_runs_a_study_given_as_text_and_its_cancellation_takes_its_steps_along(
+    box: Box, tmp_path: Path
+) -> None:
+    path, store = study(tmp_path, steps=6000), tmp_path / "store"
+    box.start_worker("cpu0", pool="cpu")
+    given = {"study": path.read_text(), "store": str(store), "runtime": RUNTIME, "routes": {}, "only": ["dmt"]}
+    cancelled = box.start_grid(given)
+    _, told = holder(store)
+    box.set_state(cancelled, "CANCELLING")
+    wait_for(lambda: not psutil.pid_exists(told["pid"]), "the end of the step's process")
+    wait_for(lambda: box.state(cancelled) == "CANCELLED", "the end of the grid")
+    wait_for(lambda: [states(r) for r in box.step_runs(store).values()] == [["CANCELLED"]], "the end of its step")
+    path = study(tmp_path)
+    finished = box.start_grid({**given, "study": path.read_text()})
+    wait_for(lambda: box.state(finished) in ("COMPLETED", "FAILED", "CRASHED"), "the end of the second grid")
+    assert box.state(finished) == "COMPLETED", (box.folder / "cpu0.log").read_text()
+    assert json.loads(results(path, store))["rows"][-1]["strategy"] == "dmt"
