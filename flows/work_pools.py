@@ -66,16 +66,19 @@ def read_pools(path: Path) -> dict[str, PoolFile]:
 def make_pools(path: Path) -> list[str]:
     """Make what is not there and update what is; returns the pools' names."""
     pools = read_pools(path)
+    declared = {
+        name: WorkPoolCreate(
+            name=name,
+            type=pool.type,
+            description=pool.description,
+            concurrency_limit=pool.limit,
+            base_job_template=pool.base_job_template(),
+        )
+        for name, pool in pools.items()
+    }
     with get_client(sync_client=True) as client:
         for name, pool in pools.items():
-            given = WorkPoolCreate(
-                name=name,
-                type=pool.type,
-                description=pool.description,
-                concurrency_limit=pool.limit,
-                base_job_template=pool.base_job_template(),
-            )
-            client.create_work_pool(given, overwrite=True)
+            client.create_work_pool(declared[name], overwrite=True)
             for queue, priority in QUEUES.items() if pool.runs == "steps" else ():
                 _make_queue(client, name, queue, priority)
     return list(pools)

@@ -26,11 +26,10 @@ BIN = Path(sys.executable).parent
 class Box:
     """Every process it started, or that these started, carries its folder in PREFECT_HOME, and ends with it."""
 
-    def __init__(self, folder: Path, *, database: str | None = None) -> None:
+    def __init__(self, folder: Path, *, database: str | None = None, pools: str = "deployments/pools.yaml") -> None:
         self.folder = folder
-        with socket.socket() as listener:
-            listener.bind(("127.0.0.1", 0))
-            self.port = int(listener.getsockname()[1])
+        self.pools = pools
+        self.port = free_port()
         self.api = f"http://127.0.0.1:{self.port}/api"
         self.environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith(("PREFECT_", "MIXGRID_STORE"))},
@@ -43,6 +42,7 @@ class Box:
             "DO_NOT_TRACK": "1",
             "PREFECT_CLI_PROMPT": "false",
             "PYTHONPATH": str(ROOT),
+            "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
             "MIXGRID_STORE": str(folder / "store"),
         }
         if database:
@@ -53,7 +53,7 @@ class Box:
 
     def __enter__(self) -> "Box":
         self.start_server()
-        self.call(sys.executable, "-m", "flows.work_pools", "deployments/pools.yaml")
+        self.call(sys.executable, "-m", "flows.work_pools", self.pools)
         self.call(BIN / "prefect", "deploy", "--all", "--prefect-file", "deployments/prefect.yaml", "--no-prompt")
         return self
 
@@ -90,9 +90,9 @@ class Box:
             process.kill()
         self.server.wait()
 
-    def start_worker(self, name: str, pool: str = "gpu") -> None:
-        """Start a worker for one run at a time."""
-        command = (BIN / "prefect", "worker", "start", "--pool", pool, "--name", name, "--limit", "1")
+    def start_worker(self, name: str, pool: str = "gpu", limit: int = 1) -> None:
+        """Start a worker for `limit` runs at a time."""
+        command = (BIN / "prefect", "worker", "start", "--pool", pool, "--name", name, "--limit", limit)
         self.workers[name] = self.start(name, *command)
 
     def kill_worker(self, name: str) -> None:
@@ -141,6 +141,13 @@ class Box:
             if run["parameters"]["store"] == str(store):
                 runs[run["parameters"]["order"]["key"]].append(run)
         return runs
+
+
+def free_port() -> int:
+    """A port of the loopback that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
 
 
 def leases(store: Path) -> dict[str, dict[str, Any]]:

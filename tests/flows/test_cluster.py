@@ -12,29 +12,10 @@ from typing import Any
 import psutil
 import pytest
 from cluster_box import Box, kill, leases, wait_for
+from cluster_study import RUNTIME, grid, holder, states, study
 
 pytestmark = [pytest.mark.server, pytest.mark.cluster]
 slow = pytest.mark.slow
-STUDY = """
-name: small
-question: Does it arrive?
-abilities:
-  math:    {source: {name: lab.math, rows: 48, held_out: 12}, benchmarks: [response_loss]}
-  general: {source: {name: lab.general, rows: 48, held_out: 12}, benchmarks: [response_loss]}
-specialised: [math]
-models:
-  - name: nano
-    scratch: {hidden_size: 32, intermediate_size: 64, layers: 1, heads: 2, vocabulary_size: 320}
-    template: plain
-proportions: [1]
-experiments: [rq4, {name: dmt, proportions: [1/2]}]
-recipe: {budget: {steps: STEPS}, batch_size: 8, peak_learning_rate: 2.0e-3, warmup_ratio: 0.1, schedule: cosine}
-"""
-RUNTIME = """
-routes: {sft: gpu}
-dispatch: {lease_s: 6, tries: 2}
-training: {snapshot_every: {steps: 100}}
-"""
 
 
 @pytest.fixture(scope="session")
@@ -50,17 +31,6 @@ def workers(box: Box) -> None:
     for name in ("gpu0", "gpu1"):
         if name not in box.workers or box.workers[name].poll() is not None:
             box.start_worker(name)
-
-
-def study(folder: Path, steps: int = 6) -> Path:
-    (folder / "runtime.yaml").write_text(RUNTIME)
-    path = folder / "small.yaml"
-    path.write_text(STUDY.replace("STEPS", str(steps)))
-    return path
-
-
-def grid(box: Box, path: Path, *options: object, name: str = "grid") -> "subprocess.Popen[bytes]":
-    return box.grid(path, path.parent / "store", "--runtime", path.parent / "runtime.yaml", *options, name=name)
 
 
 def log(box: Box) -> str:
@@ -80,20 +50,6 @@ def results(path: Path, store: Path) -> str:
         "json",
     ]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
-
-
-def states(runs: list[dict[str, Any]]) -> list[str]:
-    return [run["state_type"] for run in runs]
-
-
-def holder(store: Path) -> tuple[str, dict[str, Any]]:
-    """A step that is being trained, and who trains it."""
-
-    def training() -> tuple[str, dict[str, Any]] | None:
-        return next(((key, told) for key, told in leases(store).items() if told["text"].startswith("step ")), None)
-
-    found: tuple[str, dict[str, Any]] = wait_for(training, "a step in training")
-    return found
 
 
 def test_two_grids_at_once_make_each_step_once_and_end_as_a_run_without_a_cluster(
