@@ -21,6 +21,7 @@ from prefect.utilities.annotations import quote
 from flows.cancellation import cancel_own, cancel_with_grid
 from flows.command_line import DEFAULT_STORE
 from flows.lanes import Lane, make_lanes
+from flows.score_table import ScoreTable
 from flows.terminal import Watcher, watcher
 from mixgrid.cells import Selection
 from mixgrid.errors import DamagedArtifact, SourceError
@@ -104,8 +105,8 @@ def run_grid(
     lanes = make_lanes(results, settings, workers=workers, threads=threads, live=live)
     submitted = {key for key in plan.steps if key in plan.found} | set(plan.missing())
     try:
-        with watcher(len(submitted)) as watch:
-            summary = _Grid(plan, results, lanes, watch, live).run()
+        with watcher(len(submitted)) as watch, ScoreTable(plan, results) as table:
+            summary = _Grid(plan, results, lanes, watch, live, table).run()
     except KeyboardInterrupt:
         cancel_own(results, str(live.flow_run))
         raise
@@ -133,8 +134,11 @@ def pinned_plan(file: StudyFile, selection: Selection, store: Store, runtime: St
 class _Grid:
     """One run of a plan: submits what is ready, no more at once than a lane takes, and collects failures."""
 
-    def __init__(self, plan: Plan, store: Store, lanes: list[Lane], watch: Watcher, live: LiveRun) -> None:
+    def __init__(
+        self, plan: Plan, store: Store, lanes: list[Lane], watch: Watcher, live: LiveRun, table: ScoreTable
+    ) -> None:
         self.plan = plan
+        self.table = table
         self.watch = watch
         self.lanes = lanes
         makers = {kind: lane.maker for lane in lanes for kind in lane.kinds}
@@ -210,6 +214,8 @@ class _Grid:
             self.summary.cached += cached
             self.summary.done += not cached
             self.schedule.finish(step.key)
+            if step.kind == "score":
+                self.table.add(step)
             self.watch.finish(step, "cached" if cached else "done")
             return
         error = state.result(raise_on_failure=False)

@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import Any
 
 from prefect import flow
+from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas.objects import State
 from prefect.logging import get_run_logger
 from prefect.logging.handlers import PrefectConsoleHandler
@@ -19,6 +20,7 @@ from prefect.states import Completed, Crashed, Failed
 from mixgrid.errors import MixgridError
 from mixgrid.execute import WorkOrder
 from mixgrid.lease import Lease
+from mixgrid.record import Record
 from mixgrid.store import Store
 from mixgrid.warm import Slots, WorkerDied
 from tasks.dispatch import REFUSED
@@ -57,8 +59,18 @@ def run_step(title: str, order: dict[str, Any], store: str, threads: int = 1, le
         finally:
             slots.close()
     where = results.location(f"{record.folder}/{record.attempt}")
+    _tell_where(title, where, record)
     log.info("%s: made in %s s, at %s", title, record.provenance["seconds"], where)
     return Completed(message=where)
+
+
+def _tell_where(title: str, where: str, record: Record) -> None:
+    """What the step left behind and its figures, as an artifact of the run; for people only."""
+    figures = {name: value for name, value in record.ledger.items() if isinstance(value, int | float | str)}
+    lines = [f"**{title}** left its files in `{where}`", "", "| figure | |", "|---|---|"]
+    lines += [f"| {name} | {value} |" for name, value in {"seconds": record.provenance["seconds"], **figures}.items()]
+    with suppress(Exception):
+        create_markdown_artifact("\n".join(lines), description=record.folder)
 
 
 def _outlive_the_worker() -> None:

@@ -66,6 +66,11 @@ def running_now(store: Store, study: str) -> set[str]:
     return {folder for run in _runs(store, study) if _alive(run) for folder in run["running"]}
 
 
+def waits_on_pools(store: Store, study: str) -> set[str]:
+    """Folders of the steps that live runs of the study have on work pools, at work or not."""
+    return {folder for run in _runs(store, study) if _alive(run) for folder in run.get("dispatched", {})}
+
+
 def only_needed_by(store: Store, flow_run: str) -> list[str]:
     """The runs on work pools that this grid, as it last told, waits for, and no other live grid of any study."""
     runs = [run for study in store.names("runs") for run in _runs(store, study)]

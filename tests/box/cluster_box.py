@@ -36,6 +36,7 @@ class Box:
             "PREFECT_HOME": str(folder / "prefect"),
             "PREFECT_API_URL": self.api,
             "PREFECT_CLIENT_MAX_RETRIES": "9",
+            "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500",
             "PREFECT_WORKER_QUERY_SECONDS": "1",
             "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -104,6 +105,11 @@ class Box:
         """`mixgrid run` in a process of its own."""
         command = (sys.executable, "-m", "flows.command_line", "run", study, "--store", store, "--workers", "1")
         return self.start(name, *command, *options)
+
+    def artifacts(self, kind: str) -> list[dict[str, Any]]:
+        """The artifacts of one type, newest first."""
+        body = {"artifacts": {"type": {"any_": [kind]}}, "sort": "CREATED_DESC", "limit": 200}
+        return list(httpx.post(f"{self.api}/artifacts/filter", json=body, timeout=30).json())
 
     def start_grid(self, parameters: dict[str, Any]) -> str:
         """Start the deployment `mixgrid/grid`, as the UI does; returns the flow run's id."""

@@ -66,6 +66,12 @@ def test_two_grids_at_once_make_each_step_once_and_end_as_a_run_without_a_cluste
     inline = mixgrid("run", path, "--store", tmp_path / "inline", "--only", "dmt", PREFECT_API_URL=box.api)
     assert inline.returncode == 0, inline.stderr
     assert results(path, tmp_path / "store") == results(path, tmp_path / "inline")
+    scores = [row["score"] for row in json.loads(results(path, tmp_path / "store"))["rows"]]
+    table = next(a for a in box.artifacts("table") if a["key"] == "scores-small")
+    assert sorted(row["score"] for row in json.loads(table["data"])) == sorted(scores)
+    told = [a["data"] for a in box.artifacts("markdown") if str(tmp_path / "store" / "sft") in a["data"]]
+    assert len(told) == len(made)
+    assert all("| tokens_per_second |" in text or "| seconds |" in text for text in told)
 
 
 def test_a_step_that_keeps_dying_stops_after_its_tries_and_the_rest_goes_on(box: Box, tmp_path: Path) -> None:
