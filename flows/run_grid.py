@@ -6,12 +6,15 @@ All parameters are plain values, so that a deployment and the command line start
 """
 
 import queue
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
+import httpx
 from prefect import flow
+from prefect.concurrency._asyncio import ConcurrencySlotAcquisitionError
 from prefect.futures import PrefectFuture
 from prefect.runtime import flow_run as this_flow_run
 from prefect.states import Failed
@@ -37,6 +40,7 @@ from tasks.by_kind import TASKS, kind_tags
 from tasks.mechanism import Run
 
 LOOKUPS_AT_ONCE = 16
+API_AGAIN_S = 2.0
 REMAKES = 3
 """How often one damaged artifact is made again in a run before it counts as failed."""
 
@@ -207,7 +211,11 @@ class _Grid:
 
     def _collect(self, step: Step, future: PrefectFuture[Any]) -> None:
         self.live.running.discard(step.folder)
-        future.wait()  # its state is the task's own only from here on
+        try:
+            future.wait()  # its state is the task's own only from here on
+        except (ConcurrencySlotAcquisitionError, httpx.TransportError) as refusal:
+            self._submit_later(step, refusal)
+            return
         state = future.state
         if state.is_completed():
             cached = state.name == "Cached"
@@ -222,6 +230,12 @@ class _Grid:
         if isinstance(error, DamagedArtifact) and self._remake(step, error):
             return
         self._give_up(step, str(error) or state.message or type(error).__name__)
+
+    def _submit_later(self, step: Step, error: Exception) -> None:
+        """Prefect itself could not start the task: its API is away, and asked again until it answers."""
+        self.watch.say(f"{step.title}: the Prefect API did not let it start ({error}); trying again")
+        time.sleep(API_AGAIN_S)
+        self.schedule.add([step.key])
 
     def _remake(self, step: Step, error: DamagedArtifact) -> bool:
         """Schedule a damaged input again, with what it needs, and then the step that found it."""

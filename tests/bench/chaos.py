@@ -66,7 +66,7 @@ class Chaos:
         """One study to its end; every few seconds something dies."""
         self.studies += 1
         over = threading.Event()
-        watcher = threading.Thread(target=self._watch, args=(store, over))
+        watcher = threading.Thread(target=self._watch, args=(store, over), daemon=True)
         watcher.start()
         grid = self._grid(store)
         due: dict[str, float] = {}
