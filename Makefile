@@ -5,7 +5,7 @@ PYTEST := $(BIN)/pytest -n 2 --dist loadfile
 MIXGRID := $(BIN)/mixgrid
 DEMO_STORE ?= runs
 
-.PHONY: env demo test test-fast test-full bench lint format packages packages-full clean
+.PHONY: env demo test test-fast test-full test-cluster bench lint format packages packages-full clean
 
 env: .venv/.built
 
@@ -31,6 +31,9 @@ test-fast: env                   # needs neither a Prefect server nor a browser
 
 test-full: env packages packages-full lint
 	$(PYTEST)
+
+test-cluster: env packages       # server, workers, database and grids started on the loopback, and killed
+	$(PYTEST) -m cluster
 
 bench: env                       # against TRL, the Trainer and padding; MIXGRID_TEST_DATA says where the data lies
 	$(BIN)/python tests/bench/trainers.py

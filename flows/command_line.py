@@ -93,6 +93,12 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--workers", type=_positive, help="worker processes (default: cores)")
     run.add_argument("--threads", type=_positive, default=1, help="torch threads a worker (1)")
     run.add_argument("--runtime", metavar="FILE", help="YAML: processes, sharding, snapshots and the like of training")
+    run.add_argument(
+        "--route",
+        metavar="KIND=POOL,...",
+        type=_routes,
+        help="run step kinds (base, sft, answer) on Prefect work pools, such as sft=gpu,answer=gpu",
+    )
     run.add_argument("--unsafe-code", action="store_true", help=UNSAFE)
     run.add_argument("--ui", action="store_true", help="serve the Prefect UI and print its address")
     clean = commands.add_parser("clean", help="remove what no study needs (a dry run unless told)")
@@ -189,6 +195,13 @@ def _amount(text: str) -> float:
     if not 0 <= amount < 1e6:
         raise argparse.ArgumentTypeError(f"{text!r} is no amount of money from 0 up; give one such as 2.5")
     return amount
+
+
+def _routes(text: str) -> dict[str, str]:
+    pairs = [part.partition("=") for part in _names(text)]
+    if not pairs or not all(kind and pool for kind, _, pool in pairs):
+        raise argparse.ArgumentTypeError(f"{text!r} is no route; give KIND=POOL such as sft=gpu")
+    return {kind: pool for kind, _, pool in pairs}
 
 
 def _positive(text: str) -> int:

@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
     from mixgrid.runtime import load_runtime
     from mixgrid.status import data_lines
 
-    load_runtime(options.runtime)  # its mistakes are told before anything starts
+    load_runtime(options.runtime, routes=options.route)  # its mistakes are told before anything starts
     found, store = planned(options)
     with prefect_api(ui=options.ui) as api:
         from flows.run_grid import Summary, run_grid
@@ -68,6 +68,7 @@ def run(options: argparse.Namespace) -> int:
             seeds=options.seeds,
             runtime=options.runtime,
             unsafe_code=options.unsafe_code,
+            routes=options.route,
             return_state=True,
         )
         api.flow_runs.append(str(state.state_details.flow_run_id))

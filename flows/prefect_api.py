@@ -29,13 +29,15 @@ SETTINGS = {
     "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_READ_BATCH_SIZE": "100",
     "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
     "PREFECT_CLIENT_MAX_RETRIES": "9",
+    "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500",
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
     "PREFECT_CLI_COLORS": "false",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_TELEMETRY_ENABLED": "false",
     "DO_NOT_TRACK": "1",
 }
-"""Task runs show within seconds, an outage of 100 s is waited out, errors are printed by us alone, no telemetry."""
+"""Task runs show within seconds, an outage of 100 s is waited out (a server without its database says 500), errors are
+printed by us alone, no telemetry."""
 
 
 class ServerError(MixgridError):

@@ -6,17 +6,25 @@ All parameters are plain values, so that a deployment and the command line start
 """
 
 import queue
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
+import httpx
 from prefect import flow
+from prefect.concurrency._asyncio import ConcurrencySlotAcquisitionError
 from prefect.futures import PrefectFuture
+from prefect.runtime import flow_run as this_flow_run
 from prefect.states import Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.utilities.annotations import quote
 
+from flows.cancellation import cancel_own, cancel_with_grid
+from flows.command_line import DEFAULT_STORE
+from flows.lanes import Lane, make_lanes
+from flows.score_table import ScoreTable
 from flows.terminal import Watcher, watcher
 from mixgrid.cells import Selection
 from mixgrid.errors import DamagedArtifact, SourceError
@@ -28,13 +36,18 @@ from mixgrid.schedule import Schedule
 from mixgrid.step import Step
 from mixgrid.store import Store
 from mixgrid.study_file import StudyFile, load_study
-from mixgrid.warm import Slots
 from tasks.by_kind import TASKS, kind_tags
 from tasks.mechanism import Run
 
 LOOKUPS_AT_ONCE = 16
+API_AGAIN_S = 2.0
 REMAKES = 3
 """How often one damaged artifact is made again in a run before it counts as failed."""
+
+
+def _flow_run_name() -> str:
+    """The study's name, however the study was given."""
+    return load_study(this_flow_run.parameters["study"]).study.name
 
 
 @dataclass
@@ -59,14 +72,15 @@ class Summary:
 
 @flow(
     name="mixgrid",
-    flow_run_name="{study}",
-    task_runner=ThreadPoolTaskRunner(max_workers=64),  # type: ignore[arg-type]
+    flow_run_name=_flow_run_name,
+    task_runner=ThreadPoolTaskRunner(max_workers=1024),  # type: ignore[arg-type]  # as many threads as steps wait
+    on_cancellation=[cancel_with_grid],
     persist_result=False,
     validate_parameters=False,
 )
 def run_grid(
     study: str,
-    store: str = "runs",
+    store: str = DEFAULT_STORE,
     workers: int = 1,
     threads: int = 1,
     only: Sequence[str] | None = None,
@@ -74,8 +88,13 @@ def run_grid(
     seeds: Sequence[int] | None = None,
     runtime: str | None = None,
     unsafe_code: bool = False,
+    routes: Mapping[str, str] | None = None,
 ) -> Any:
-    """Run what is missing of a study; ends Failed, with everything else done, if some step failed."""
+    """Run what is missing of a study; ends Failed, with everything else done, if some step failed.
+
+    `study`: a name, a path, or a study's YAML text. `runtime`: a file's path or its text. `routes`: step kinds to the
+    work pools that run them, on top of the runtime's.
+    """
     file = load_study(study)
     selection = Selection(
         only=tuple(only) if only else None,
@@ -83,15 +102,21 @@ def run_grid(
         seeds=tuple(seeds) if seeds is not None else None,
     )
     results = Store(store)
-    plan = pinned_plan(file, selection, results, load_runtime(runtime, unsafe_code=unsafe_code))
+    settings = load_runtime(runtime, unsafe_code=unsafe_code, routes=routes)
+    plan = pinned_plan(file, selection, results, settings)
     plan.look_up(results)
-    slots = Slots(workers, store_url=store, threads=threads)
+    live = LiveRun(results, plan.study.name, flow_run=this_flow_run.id)
+    lanes = make_lanes(results, settings, workers=workers, threads=threads, live=live)
     submitted = {key for key in plan.steps if key in plan.found} | set(plan.missing())
     try:
-        with watcher(len(submitted)) as watch:
-            summary = _Grid(plan, results, slots, watch, workers).run()
+        with watcher(len(submitted)) as watch, ScoreTable(plan, results) as table:
+            summary = _Grid(plan, results, lanes, watch, live, table).run()
+    except KeyboardInterrupt:
+        cancel_own(results, str(live.flow_run))
+        raise
     finally:
-        slots.close()
+        for lane in lanes:
+            lane.maker.close()
     if summary.failed:
         return Failed(message=f"{len(summary.failed)} steps failed", data=summary)
     return summary
@@ -111,14 +136,18 @@ def pinned_plan(file: StudyFile, selection: Selection, store: Store, runtime: St
 
 
 class _Grid:
-    """One run of a plan: submits what is ready, no more at once than there are workers, and collects failures."""
+    """One run of a plan: submits what is ready, no more at once than a lane takes, and collects failures."""
 
-    def __init__(self, plan: Plan, store: Store, slots: Slots, watch: Watcher, workers: int) -> None:
+    def __init__(
+        self, plan: Plan, store: Store, lanes: list[Lane], watch: Watcher, live: LiveRun, table: ScoreTable
+    ) -> None:
         self.plan = plan
+        self.table = table
         self.watch = watch
-        self.workers = workers
-        self.run_context = Run(store=store, slots=slots, watch=watch.progress)
-        self.live = LiveRun(store, plan.study.name)
+        self.lanes = lanes
+        makers = {kind: lane.maker for lane in lanes for kind in lane.kinds}
+        self.run_context = Run(store=store, makers=makers, watch=watch.progress)
+        self.live = live
         self.schedule = Schedule(plan.steps, missing=plan.missing(), after=plan.after)
         self.futures: dict[str, PrefectFuture[Any]] = {}
         self.ended: queue.SimpleQueue[tuple[Step, PrefectFuture[Any]]] = queue.SimpleQueue()
@@ -129,29 +158,43 @@ class _Grid:
         """Everything that is there is shown as cached; everything that is missing is made."""
         lookups = [self.plan.steps[key] for key in self.plan.steps if key in self.plan.found]
         try:
-            self._work(lambda: lookups.pop(0) if lookups else None, LOOKUPS_AT_ONCE)
+            self._work(lambda: lookups.pop(0) if lookups and self.active < LOOKUPS_AT_ONCE else None)
             self.live.tell(now=True)
-            self._work(self.schedule.take, self.workers)
+            self._work(self._take)
         finally:
             self.live.tell(ended=True)
         return self.summary
 
-    def _work(self, take: Callable[[], Step | None], at_once: int) -> None:
-        active = 0
+    def _take(self) -> Step | None:
+        """A step that is ready, of a lane that is not full."""
+        for lane in self.lanes:
+            if lane.active < lane.at_once and (step := self.schedule.take(lane.kinds)) is not None:
+                return step
+        return None
+
+    def _work(self, take: Callable[[], Step | None]) -> None:
         while True:
-            while active < at_once and (step := take()) is not None:
+            while (step := take()) is not None:
+                self._count(step, +1)
                 self._submit(step)
-                active += 1
-            if not active:
+            if not self.active:
                 return
             try:
                 ended = self.ended.get(timeout=1)
             except queue.Empty:
                 self.live.tell()
                 continue
-            active -= 1
+            self._count(ended[0], -1)
             self._collect(*ended)
             self.live.tell()
+
+    @property
+    def active(self) -> int:
+        """How many steps are submitted and not collected."""
+        return sum(lane.active for lane in self.lanes)
+
+    def _count(self, step: Step, change: int) -> None:
+        next(lane for lane in self.lanes if step.kind in lane.kinds).active += change
 
     def _submit(self, step: Step) -> None:
         self.watch.start(step)
@@ -168,19 +211,31 @@ class _Grid:
 
     def _collect(self, step: Step, future: PrefectFuture[Any]) -> None:
         self.live.running.discard(step.folder)
-        future.wait()  # its state is the task's own only from here on
+        try:
+            future.wait()  # its state is the task's own only from here on
+        except (ConcurrencySlotAcquisitionError, httpx.TransportError) as refusal:
+            self._submit_later(step, refusal)
+            return
         state = future.state
         if state.is_completed():
             cached = state.name == "Cached"
             self.summary.cached += cached
             self.summary.done += not cached
             self.schedule.finish(step.key)
+            if step.kind == "score":
+                self.table.add(step)
             self.watch.finish(step, "cached" if cached else "done")
             return
         error = state.result(raise_on_failure=False)
         if isinstance(error, DamagedArtifact) and self._remake(step, error):
             return
         self._give_up(step, str(error) or state.message or type(error).__name__)
+
+    def _submit_later(self, step: Step, error: Exception) -> None:
+        """Prefect itself could not start the task: its API is away, and asked again until it answers."""
+        self.watch.say(f"{step.title}: the Prefect API did not let it start ({error}); trying again")
+        time.sleep(API_AGAIN_S)
+        self.schedule.add([step.key])
 
     def _remake(self, step: Step, error: DamagedArtifact) -> bool:
         """Schedule a damaged input again, with what it needs, and then the step that found it."""

@@ -2,7 +2,9 @@
 
 runs/demo/20261123T101500-4711.json
 {"host": "gpu-3", "pid": 4711, "updated": 1795429000.0, "ended": false, "running": ["sft/..."],
-     "failed": {"sft/...": "..."}}
+     "failed": {"sft/...": "..."}, "flow_run": "0c1d...", "dispatched": {"sft/...": "9b2e..."}}
+
+`flow_run` is the grid's own run in Prefect; `dispatched` has the runs on work pools that it waits for.
 """
 
 import json
@@ -23,13 +25,16 @@ DEAD_AFTER_S = 30.0
 class LiveRun:
     """What this run is doing, told to the store a few times a minute."""
 
-    def __init__(self, store: Store, study: str) -> None:
+    def __init__(self, store: Store, study: str, *, flow_run: str | None = None) -> None:
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+        self.study = study
+        self.flow_run = flow_run
         self._store = store
         self._path = f"runs/{study}/{stamp}-{os.getpid()}.json"
         self._told = 0.0
         self.running: set[str] = set()
         self.failed: dict[str, str] = {}
+        self.dispatched: dict[str, str] = {}
 
     def tell(self, *, ended: bool = False, now: bool = False) -> None:
         """Renew the object if it is time, or at once."""
@@ -43,6 +48,8 @@ class LiveRun:
             "ended": ended,
             "running": sorted(self.running) if not ended else [],
             "failed": self.failed,
+            "flow_run": self.flow_run,
+            "dispatched": dict(self.dispatched),  # an ended grid too: it may have been cancelled
         }
         with suppress(StoreError):  # for people only: a hiccup here must neither end the run nor hold it up
             self._store.write_atomically(self._path, json.dumps(document).encode(), wait=False)
@@ -56,8 +63,24 @@ def last_failures(store: Store, study: str) -> dict[str, str]:
 
 def running_now(store: Store, study: str) -> set[str]:
     """Folders that some live run of the study is working on."""
-    alive = [r for r in _runs(store, study) if not r["ended"] and time.time() - r["updated"] < DEAD_AFTER_S]
-    return {folder for run in alive for folder in run["running"]}
+    return {folder for run in _runs(store, study) if _alive(run) for folder in run["running"]}
+
+
+def waits_on_pools(store: Store, study: str) -> set[str]:
+    """Folders of the steps that live runs of the study have on work pools, at work or not."""
+    return {folder for run in _runs(store, study) if _alive(run) for folder in run.get("dispatched", {})}
+
+
+def only_needed_by(store: Store, flow_run: str) -> list[str]:
+    """The runs on work pools that this grid, as it last told, waits for, and no other live grid of any study."""
+    runs = [run for study in store.names("runs") for run in _runs(store, study)]
+    mine = [run for run in runs if run.get("flow_run") == flow_run]
+    others = {r for run in runs if run not in mine and _alive(run) for r in run.get("dispatched", {}).values()}
+    return [r for run in mine for r in run.get("dispatched", {}).values() if r not in others]
+
+
+def _alive(run: dict[str, Any]) -> bool:
+    return not run["ended"] and time.time() - float(run["updated"]) < DEAD_AFTER_S
 
 
 def _runs(store: Store, study: str) -> list[dict[str, Any]]:

@@ -4,10 +4,13 @@
 training: {processes: 8, sharding: full, activation_checkpointing: auto, snapshot_every: {minutes: 10}}
 judge: {base_url: http://localhost:8000/v1, concurrency: 32, budget_calls: 5000, cache: s3://bucket/judge}
 server: {command: [vllm, serve, "{folder}", --port, "{port}", --served-model-name, "{model}"]}
+routes: {base: gpu, sft: gpu, answer: gpu}
+dispatch: {at_once: 32, tries: 3}
 """
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import Field, ValidationError
@@ -47,31 +50,68 @@ DEFAULT = TrainingRuntime()
 """One process, whole weights, as many tokens at once as memory allows."""
 
 
+class DispatchRuntime(Runtime):
+    """How steps go through work pools: no more than `at_once` of one grid on each pool, so many `tries` a step.
+
+    `lease_s`: a step that has told nothing for so long is taken for dead and started anew; it stops itself after half
+    of that. `pending_s`: how long a run may take to start once a worker has taken it (SLURM queues it then).
+    """
+
+    at_once: Positive = 64
+    tries: Positive = 3
+    lease_s: Annotated[float, Field(ge=3, allow_inf_nan=False)] = 180.0
+    pending_s: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 86400.0
+
+
+RoutedKind = Literal["base", "sft", "answer"]
+"""The expensive kinds, which may run on a work pool; all others run where the grid does."""
+
+PoolName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+
+
 class StudyRuntime(Runtime):
-    """All of a runtime file, and `unsafe_code`: generated programs run without a sandbox, which no file can ask for."""
+    """All of a runtime file. `routes`: step kinds to the work pools that run them.
+
+    `unsafe_code`: generated programs run without a sandbox, which no file can ask for.
+    """
 
     training: TrainingRuntime = DEFAULT
     judge: JudgeRuntime = JudgeRuntime()
     server: ServerRuntime | None = None
+    routes: dict[RoutedKind, PoolName] = Field(default_factory=dict)
+    dispatch: DispatchRuntime = DispatchRuntime()
     unsafe_code: bool = False
 
 
-def load_runtime(path: str | None, *, unsafe_code: bool = False) -> StudyRuntime:
-    """Read a runtime file; None is the defaults. Raises StudyError with the field and what is allowed."""
-    return _read(path).model_copy(update={"unsafe_code": unsafe_code})
+def load_runtime(
+    given: str | None, *, unsafe_code: bool = False, routes: Mapping[str, str] | None = None
+) -> StudyRuntime:
+    """Read a runtime file, or the YAML text of one; None is the defaults. `routes` come on top of the file's.
 
-
-def _read(path: str | None) -> StudyRuntime:
-    if path is None:
-        return StudyRuntime()
+    Raises StudyError with the field and what is allowed.
+    """
+    name = "the runtime given as text" if given and "\n" in given else f"runtime file {given}"
+    document = _document(given, name)
+    if routes:
+        document["routes"] = {**(document.get("routes") or {}), **routes}
     try:
-        document = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
-        if isinstance(document, dict) and "unsafe_code" in document:
-            raise StudyError(f"runtime file {path}, unsafe_code: only a person can ask for it; give --unsafe-code")
-        return StudyRuntime.model_validate(document)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise StudyError(f"runtime file {path}: cannot be read ({error}); give a YAML file") from error
+        return StudyRuntime.model_validate(document).model_copy(update={"unsafe_code": unsafe_code})
     except ValidationError as error:
         details = error.errors(include_url=False)
         lines = [f"{'.'.join(map(str, d['loc'])) or 'the file'}: {d['input']!r}: {d['msg']}" for d in details]
-        raise StudyError("\n".join(f"runtime file {path}, {line}" for line in lines)) from error
+        where = "--route" if given is None else name
+        raise StudyError("\n".join(f"{where}, {line}" for line in lines)) from error
+
+
+def _document(given: str | None, name: str) -> dict[str, Any]:
+    if given is None:
+        return {}
+    try:
+        document = yaml.safe_load(given if "\n" in given else Path(given).read_text(encoding="utf-8")) or {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise StudyError(f"{name}: cannot be read ({error}); give a YAML file") from error
+    if not isinstance(document, dict):
+        raise StudyError(f"{name}: {document!r} is no mapping; write settings such as training: {{processes: 8}}")
+    if "unsafe_code" in document:
+        raise StudyError(f"{name}, unsafe_code: only a person can ask for it; give --unsafe-code")
+    return document

@@ -2,11 +2,12 @@
 
 schedule = Schedule(plan.steps, missing=plan.missing())
 step = schedule.take()           # a step whose inputs are all there; the nearest to a score first
+step = schedule.take({"sft"})    # the same among some kinds
 schedule.finish(step.key)        # or .fail(step.key) -> the steps that can no longer run
 """
 
 import heapq
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 
 from mixgrid.step import Step
 from mixgrid.steps import KIND_ORDER
@@ -20,7 +21,7 @@ class Schedule:
     ) -> None:
         """`after`: steps that wait for another one, which spares them work, but do not need it."""
         self._steps = steps
-        self._rank = {key: (-KIND_ORDER.index(step.kind), i) for i, (key, step) in enumerate(steps.items())}
+        self._rank = {key: i for i, key in enumerate(steps)}
         self._children: dict[str, list[str]] = {}
         self._after = after or {}
         self._waiting: dict[str, list[str]] = {}
@@ -32,7 +33,7 @@ class Schedule:
         self._open: set[str] = set()
         self._blocked: set[str] = set()
         self._taken: set[str] = set()
-        self._ready: list[tuple[tuple[int, int], str]] = []
+        self._ready: dict[str, list[tuple[int, str]]] = {kind: [] for kind in reversed(KIND_ORDER)}
         self.add(missing)
 
     def add(self, keys: Iterable[str]) -> None:
@@ -43,13 +44,14 @@ class Schedule:
         for key in new:
             self._offer(key)
 
-    def take(self) -> Step | None:
-        """A step whose inputs are all there, or None for now."""
-        while self._ready:
-            key = heapq.heappop(self._ready)[1]
-            if key in self._open and key not in self._taken and self._may_run(key):
-                self._taken.add(key)
-                return self._steps[key]
+    def take(self, kinds: Container[str] = KIND_ORDER) -> Step | None:
+        """A step of one of these kinds whose inputs are all there, or None for now."""
+        for kind, ready in self._ready.items():
+            while kind in kinds and ready:
+                key = heapq.heappop(ready)[1]
+                if key in self._open and key not in self._taken and self._may_run(key):
+                    self._taken.add(key)
+                    return self._steps[key]
         return None
 
     def finish(self, key: str) -> None:
@@ -94,4 +96,4 @@ class Schedule:
 
     def _offer(self, key: str) -> None:
         if self._may_run(key):
-            heapq.heappush(self._ready, (self._rank[key], key))
+            heapq.heappush(self._ready[self._steps[key].kind], (self._rank[key], key))

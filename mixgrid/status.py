@@ -7,10 +7,14 @@ study_status(plan, store)
 from collections.abc import Iterator
 from typing import Any
 
-from mixgrid.live import last_failures, running_now
+from mixgrid.live import last_failures, running_now, waits_on_pools
 from mixgrid.plan import Plan
+from mixgrid.record import Record
+from mixgrid.step import Step
 from mixgrid.steps import KIND_ORDER
 from mixgrid.store import Store
+
+EXPENSIVE = ("base", "sft", "answer")
 
 
 def study_status(plan: Plan, store: Store) -> dict[str, Any]:
@@ -32,13 +36,34 @@ def study_status(plan: Plan, store: Store) -> dict[str, Any]:
         else:
             state = "missing"
         counts[step.kind][state] += 1
+    routed = waits_on_pools(store, plan.study.name)
+    leased = {name.removesuffix(".json") for name in store.names("leases")} if routed else set()
+    queued = sum(step.folder in routed and key not in leased for key, step in missing.items())
     scored = sum(step.key in plan.found for step in plan.scores)
     return {
         "study": plan.study.name,
         "scores": {"done": scored, "all": len(plan.scores)},
         "steps": counts,
         "failures": failed,
+        "pools": {"working": len(routed) - queued, "queued": queued},
+        "hours": {kind: _hours(plan, kind) for kind in EXPENSIVE},
     }
+
+
+def _hours(plan: Plan, kind: str) -> dict[str, float | None]:
+    """Hours of work in a kind's records, and the estimate for all its steps: those to make as long as the mean so far.
+
+    An hour with eight GPUs counts eight. The estimate is None before the first step is made.
+    """
+    steps = [step for step in plan.steps.values() if step.kind == kind]
+    used = [_seconds(step, plan.found[step.key]) for step in steps if step.key in plan.found]
+    left = sum(step.kind == kind for step in plan.missing().values())
+    whole = sum(used) + left * sum(used) / len(used) if used else None
+    return {"used": round(sum(used) / 3600, 4), "estimated": None if whole is None else round(whole / 3600, 4)}
+
+
+def _seconds(step: Step, record: Record) -> float:
+    return float(record.provenance["seconds"]) * int(getattr(step.runtime, "processes", 1))
 
 
 def data_lines(plan: Plan) -> Iterator[str]:

@@ -3,7 +3,8 @@
     load_study("studies/mine.yaml")
         StudyError: studies/mine.yaml, proportions[2]: 1.5: outside (0, 1]; write a fraction such as 1/16
 
-A STUDY is the name of a built-in one (`demo`, `paper`, ...) or a path. `${NAME}` in a path is an environment variable.
+A STUDY is the name of a built-in one (`demo`, `paper`, ...), a path, or a study's own text. `${NAME}` in a path is an
+environment variable.
 """
 
 import os
@@ -35,7 +36,10 @@ _REMEDIES = {
 
 @dataclass(frozen=True)
 class StudyFile:
-    """A study and the file it was read from. Paths in it are relative to the file's folder."""
+    """A study and the file it was read from. Paths in it are relative to the file's folder.
+
+    `built_in`: there is no folder of the user's beside which a lock could lie.
+    """
 
     study: Study
     path: Path
@@ -44,6 +48,9 @@ class StudyFile:
 
 def load_study(name_or_path: str) -> StudyFile:
     """Read a study. Raises StudyError with every mistake: file, field, value, what is allowed."""
+    if "\n" in name_or_path.strip():
+        path = Path("the study's text")
+        return StudyFile(parse_study(name_or_path, path=path), path, built_in=True)
     path, built_in = _locate(name_or_path)
     try:
         text = path.read_text(encoding="utf-8")

@@ -75,9 +75,16 @@ def status_text(counts: dict[str, Any]) -> str:
         f"study {counts['study']}: {scores['done']} of {scores['all']} scores",
         f"{'step':<10}{header}",
         *(f"{kind:<10}" + "".join(f"{n:>9}" for n in states.values()) for kind, states in counts["steps"].items()),
+        f"on work pools: {counts['pools']['working']} at work, {counts['pools']['queued']} waiting",
+        "hours used / estimated: " + ", ".join(f"{kind} {_hours(h)}" for kind, h in counts["hours"].items()),
         *(f"failed: {failure['step']}: {failure['message']}" for failure in counts["failures"]),
     ]
     return "\n".join(lines)
+
+
+def _hours(hours: dict[str, Any]) -> str:
+    estimated = "?" if hours["estimated"] is None else f"{hours['estimated']:.2f}"
+    return f"{hours['used']:.2f} / {estimated}"
 
 
 def print_rows(rows: Sequence[Row]) -> None:

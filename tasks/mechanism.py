@@ -1,37 +1,40 @@
-"""What every task does: look its step up in the store, else have it made in a worker process.
+"""What every task does: look its step up in the store, else have it made, here or on a work pool.
 
     look_up_or_make(step, run)  -> Completed(name="Cached"), or {"key": ..., "folder": ..., "figures": {...}}
 
 The store is the truth: Prefect caches and persists nothing of a step. What goes from task to task is a small record.
 """
 
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, TypedDict
-from uuid import UUID
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, TypedDict
 
-from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from mixgrid.execute import WorkOrder
+from mixgrid.progress import Progress
 from mixgrid.record import Record
 from mixgrid.step import Step
 from mixgrid.store import Store
-from mixgrid.warm import Slots, WorkerDied
+from mixgrid.warm import WorkerDied
+from tasks.progress_artifact import ProgressArtifact
 
-FIRST_ARTIFACT_AFTER_S = 5.0
-ARTIFACT_EVERY_S = 3.0
+
+class Maker(Protocol):
+    """Whoever makes steps: worker processes of this run, or a work pool."""
+
+    def run(self, order: WorkOrder, progress: Progress) -> Record: ...
+    def close(self) -> None: ...
 
 
 @dataclass(frozen=True)
 class Run:
-    """What the tasks of one flow run share. `watch(step, share, text)` hears of progress."""
+    """What the tasks of one flow run share. `makers`: by step kind. `watch(step, share, text)` hears of progress."""
 
     store: Store
-    slots: Slots
+    makers: Mapping[str, Maker]
     watch: Callable[[Step, float, str], None]
 
 
@@ -66,34 +69,16 @@ def look_up_or_make(step: Step, run: Run) -> State[dict[str, Any]] | dict[str, A
     found = run.store.find(step)
     if found is not None:
         return Completed(name="Cached", message=f"found in the store: {found.folder}", data=small_record(found))
-    return small_record(run.slots.run(WorkOrder.of(step), _Reporter(step, run)))
+    with ProgressArtifact(step.title) as artifact:
+
+        def progress(share: float, text: str) -> None:
+            run.watch(step, share, text)
+            artifact.tell(share, text)
+
+        return small_record(run.makers[step.kind].run(WorkOrder.of(step), progress))
 
 
 def small_record(record: Record) -> dict[str, Any]:
     """What one task hands to another."""
     figures = {name: value for name, value in record.ledger.items() if isinstance(value, int | float | str)}
     return {"key": record.key, "folder": record.folder, "figures": figures}
-
-
-@dataclass
-class _Reporter:
-    """Progress to the terminal, and to a Prefect artifact where a step takes long."""
-
-    step: Step
-    run: Run
-    started: float = field(default_factory=time.monotonic)
-    updated: float = 0.0
-    artifact: UUID | None = None
-
-    def __call__(self, share: float, text: str) -> None:
-        self.run.watch(self.step, share, text)
-        now = time.monotonic()
-        if now - self.started < FIRST_ARTIFACT_AFTER_S or (now - self.updated < ARTIFACT_EVERY_S and share < 1):
-            return
-        self.updated = now
-        percent = round(100 * share, 1)
-        if self.artifact is None:
-            found = create_progress_artifact(percent, description=f"{self.step.title}: {text}")
-            self.artifact = found if isinstance(found, UUID) else None
-        else:
-            update_progress_artifact(self.artifact, percent, description=f"{self.step.title}: {text}")

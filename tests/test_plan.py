@@ -17,7 +17,7 @@ from mixgrid.cells import Selection, expand
 from mixgrid.errors import StepError, StudyError
 from mixgrid.plan import Plan, make_plan
 from mixgrid.record import Record
-from mixgrid.runtime import StudyRuntime, TrainingRuntime
+from mixgrid.runtime import StudyRuntime, TrainingRuntime, load_runtime
 from mixgrid.step import Step
 from mixgrid.steps import Work, subsample
 from mixgrid.steps.subsample import SubsampleSettings, subset_size
@@ -170,6 +170,10 @@ def test_plan_says_what_training_takes_in_memory_once_the_model_is_known() -> No
 
 def test_runtime_is_part_of_no_key() -> None:
     runtime = StudyRuntime(training=TrainingRuntime(processes=8, sharding="full", row_tokens=4096, compile=True))
+    runtime = load_runtime("routes: {sft: gpu}\ndispatch: {tries: 5}\n", routes={"answer": "big"}).model_copy(
+        update={"training": runtime.training}
+    )
+    assert runtime.routes == {"sft": "gpu", "answer": "big"}
     elsewhere = make_plan(study_of(), selection=Selection(), lock={}, runtime=runtime)
     assert elsewhere.steps.keys() == plan_of(study_of()).steps.keys()
 

@@ -146,3 +146,14 @@ def test_step_whose_forerunner_need_not_run_runs_at_once() -> None:
     half, whole = a_step(1, []), a_step(2, [])
     steps = {step.key: step for step in (whole, half)}
     assert Schedule(steps, missing=[whole.key], after={whole.key: half.key}).take() is whole
+
+
+@given(graphs(), st.sets(st.sampled_from(KIND_ORDER)))
+def test_schedule_asked_for_some_kinds_gives_all_that_are_ready_and_no_others(steps: Steps, kinds: set[str]) -> None:
+    schedule = Schedule(steps, missing=steps)
+    taken = []
+    while (step := schedule.take(kinds)) is not None:
+        taken.append(step)
+    ready = {key for key, step in steps.items() if step.kind in kinds and not list(step.parents())}
+    assert {step.key for step in taken} == ready
+    assert {step.kind for step in taken} <= kinds

@@ -250,3 +250,16 @@ def test_report_sets_the_cost_against_the_estimate(finished: Path, mixgrid: Mixg
     assert "cost on cpu at 2 an hour" in done.stderr
     assert "estimate" in done.stderr
     assert "trainings" in done.stderr
+
+
+def test_status_of_a_finished_study_has_the_hours_its_records_tell_and_estimates_no_more(
+    finished: Path, mixgrid: Mixgrid
+) -> None:
+    status = json.loads(mixgrid("status", finished / "tiny.yaml", "--store", finished / "store", "--json").stdout)
+    records = [json.loads(path.read_text()) for path in (finished / "store" / "sft").glob("*/record.json")]
+    hours = sum(record["provenance"]["seconds"] for record in records) / 3600
+    assert status["hours"]["sft"] == {
+        "used": pytest.approx(hours, abs=1e-4),
+        "estimated": status["hours"]["sft"]["used"],
+    }
+    assert status["pools"] == {"working": 0, "queued": 0}
