@@ -8,7 +8,8 @@ The endpoint's address is no part of it: a judge is its model, not the port it i
 In a folder, `<name>.part` is both the claim on a request and the file under construction: locked by who asks, renamed
 when the reply is on the disk. A killed process leaves it unlocked, with a whole reply or none, and other processes wait
 for the reply instead of paying for it again. Elsewhere an object is written whole, and two processes may ask the same
-at the same time.
+at the same time. A reply that was on its way when its process was killed is lost here; the request is sent with its
+name as `Idempotency-Key`, so that an endpoint that knows the header gives the same reply again and bills it once.
 """
 
 import asyncio

@@ -136,8 +136,9 @@ class JudgeClient:
         try:
             async with asyncio.timeout(attempts * (self._runtime.timeout_s + _LONGEST_WAIT_S)):
                 response = await self._openai.chat.completions.with_raw_response.create(
-                    model=request.model, messages=list(request.messages), **options
-                )
+                    model=request.model, messages=list(request.messages),
+                    extra_headers={"Idempotency-Key": request.key}, **options,
+                )  # fmt: skip
                 return bytes(response.content)
         except openai.APIStatusError as error:
             fault = _FATAL.get(error.status_code) or (error.code == "insufficient_quota" and _FATAL[402])

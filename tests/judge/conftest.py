@@ -67,6 +67,7 @@ class JudgeServer:
         self.always()
         self._folder = folder
         self.requests: list[dict[str, Any]] = []
+        self.idempotency_keys: list[str | None] = []
         self.attempts: Counter[str] = Counter()
         self.completions: Counter[str] = Counter()
         self._lock = threading.Lock()
@@ -112,6 +113,7 @@ class JudgeServer:
                 asked = self.rfile.read(int(self.headers["Content-Length"]))
                 if len(asked) < int(self.headers["Content-Length"]):
                     return  # the client was killed
+                judge.idempotency_keys.append(self.headers["Idempotency-Key"])
                 answer = judge.answer(asked)
                 answer.wait()
                 if _is_closed(self.connection):

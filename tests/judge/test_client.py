@@ -99,3 +99,16 @@ def test_cache_that_takes_no_reply_stops_the_run(
     with pytest.raises(StoreError, match=r"judge cache .*cannot write"):
         judge_all(answers, bench=bench, settings=SETTINGS, runtime=judge_server.runtime())
     assert not judge_server.requests
+
+
+def test_each_request_is_sent_under_one_name_that_survives_the_process(
+    judge_server: Any, bench: Bench, answers: Sequence[ModelAnswer]
+) -> None:
+    names = []
+    for _ in range(2):  # nothing is kept the first time, as if each process had been killed before its reply came
+        judge_server.always(text=None)
+        judge_all(answers[:2], bench=bench, settings=SETTINGS, runtime=judge_server.runtime(max_retries=0))
+        names.append(sorted(judge_server.idempotency_keys))
+        judge_server.idempotency_keys.clear()
+    assert names[0] == names[1]
+    assert len(set(names[0])) == len(names[0]) == 4
