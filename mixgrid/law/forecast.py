@@ -104,7 +104,7 @@ def fit(observations: Observations) -> Forecast:
     """
     curve, misfit = fit_curve(observations)
     departures = _likeliest(observations, curve)
-    leave_out = _refit if len(observations) <= REFITTED else _in_closed_form
+    leave_out = _refit if len(observations) <= REFITTED else in_closed_form
     left, left_curve, errors = leave_out(observations, curve, misfit, departures)
     return Forecast(
         observations=observations, curve=curve, misfit=misfit, departures=departures,
@@ -132,7 +132,7 @@ def _refit(observations: Observations, curve: Curve, misfit: float, _departures:
     return left, left_curve, errors
 
 
-def _in_closed_form(observations: Observations, curve: Curve, misfit: float, departures: Departures) -> "LeftOut":
+def in_closed_form(observations: Observations, curve: Curve, misfit: float, departures: Departures) -> "LeftOut":
     """The same for many cells without a fit each: law linear about its fit, sizes of departures those of all cells.
 
     Cells left out of a Gaussian process (Rasmussen and Williams 2006, equations 5.10 to 5.12), and of a weighted least

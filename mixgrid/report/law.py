@@ -21,7 +21,7 @@ READING = (
 )
 WEIGHTS = (
     "A way’s value is the weighted mean of what each ability is worth with it, from 0 to 1, with a 95 % interval;"
-    " `mixgrid recommend` weighs abilities differently, or within a budget."
+    " <code>mixgrid recommend</code> weighs abilities differently, or within a budget. Here:"
 )
 FRONT = (
     "What DMT trades: the mean of each side's abilities, from 0 to 1, as the law expects it, with 95 % intervals."
