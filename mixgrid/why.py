@@ -41,7 +41,7 @@ def _reason(step: Step, missing: dict[str, Step], near: list[Record]) -> str:
 def _differences(step: Step, record: Record) -> list[str]:
     old, new = _flat(record.settings), _flat(step.identity)
     lines = [
-        f"{name} is {_short(new.get(name, 'the default'))} instead of {_short(old.get(name, 'the default'))}"
+        f"{name} is {shortened(new.get(name, 'the default'))} instead of {shortened(old.get(name, 'the default'))}"
         for name in sorted(old.keys() | new.keys())
         if old.get(name) != new.get(name)
     ]
@@ -51,7 +51,7 @@ def _differences(step: Step, record: Record) -> list[str]:
     return lines
 
 
-def _short(value: Any) -> str:
+def shortened(value: Any) -> str:
     """A list of many by its length: a study's checkpoints would fill the screen."""
     if isinstance(value, list | tuple) and len(str(value)) > LONGEST:
         return f"{len(value)} entries"

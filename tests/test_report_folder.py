@@ -117,7 +117,7 @@ def test_report_of_a_thousand_cells_and_five_benchmarks_takes_seconds_and_megaby
     proportions = "1, 3/4, 1/2, 1/3, 1/4, 1/6, 1/8, 1/12, 1/16, 1/32, 1/64, 1/128"
     plan, file = scored(tmp_path, models="lab.small, lab.large", proportions=proportions, seeds="0, 1, 2, 3, 4", at="")
     assert len(plan.cells) >= 1000
-    start = time.perf_counter()
+    start = time.process_time()
     page = report(file, capsys)
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10
     assert page.stat().st_size < 5_000_000
