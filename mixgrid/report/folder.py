@@ -101,6 +101,7 @@ def _judged(
             return findings, law, recommendation
         except DamagedArtifact as error:
             store.retire(error.folder)
+            store.warn(f"{error} by `mixgrid run`; the page's laws are fitted anew")
     laws = fit_study(rows, sizes=sizes)
     return findings, laws.document(), recommend(laws)
 
