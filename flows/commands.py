@@ -130,36 +130,33 @@ def _deliver(path: Path, output: str | None) -> None:
 
 
 def report(options: argparse.Namespace) -> int:
-    """Print the path of the page; an incomplete one is made of what there is."""
-    found, store = planned(options)
-    print(_cost_so_far(found, store, options), file=sys.stderr)
-    finished = found.found.get(found.aggregate.key)
-    if finished is not None:
-        try:
-            print(store.open(finished).path("report.html").resolve())
-            return 0
-        except DamagedArtifact as error:
-            store.retire(error.folder)
-            print(f"{error} by `mixgrid run {options.study}`", file=sys.stderr)
-    from mixgrid.report import render_report
+    """Write the report's folder of what there is; print the path of its page."""
+    from mixgrid.report.folder import write_report
+    from mixgrid.texts import actual_text
 
-    rows = _rows(found)
-    print(f"{len(rows)} of {len(found.scores)} scores are there; the page says so", file=sys.stderr)
-    page = render_report(study=found.study.name, question=found.study.question, rows=rows, complete=False)
-    path = f"reports/{found.study.name}-incomplete.html"
-    store.write_atomically(path, page.encode())
+    found, store = planned(options)
+    cost = _cost_so_far(found, store, options)
+    print(actual_text(cost["estimate"], cost["actual"]), file=sys.stderr)
+    scored = sum(step.key in found.found for step in found.scores)
+    if scored < len(found.scores):
+        print(f"{scored} of {len(found.scores)} scores are there; the page says so", file=sys.stderr)
+    try:
+        path = write_report(found, store, cost=cost)
+    except DamagedArtifact as error:
+        store.retire(error.folder)
+        raise StoreError(f"{error} by `mixgrid run {options.study}`") from error
     print(Path(store.location(path)).resolve() if store.is_local else store.location(path))
     return 0
 
 
-def _cost_so_far(found: Plan, store: Store, options: argparse.Namespace) -> str:
+def _cost_so_far(found: Plan, store: Store, options: argparse.Namespace) -> dict[str, Any]:
     """What the trainings took, beside what would have been estimated before any of them."""
     from mixgrid.cost.estimate import actual_cost, choose_hardware, estimate_cost
     from mixgrid.cost.measured import Measured, measure
-    from mixgrid.texts import actual_text
 
     hardware = choose_hardware(measure(store), name=options.hardware, price=options.price)
-    return actual_text(estimate_cost(found, hardware, measured=Measured()), actual_cost(found, hardware))
+    estimate = estimate_cost(found, hardware, measured=Measured())
+    return {"estimate": estimate, "actual": actual_cost(found, hardware)}
 
 
 def export(options: argparse.Namespace) -> int:

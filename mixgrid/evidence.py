@@ -135,19 +135,21 @@ def item_scores(score: Artifact) -> Items | None:
     """Each item's part in a score; None where its items are not kept."""
     if "items.parquet" not in score.record.files:
         return None
-    import pandas as pd
+    import pyarrow.parquet as pq
 
     from mixgrid.benchmarks import load_benchmarks
     from mixgrid.statistics import ratio_contributions
 
     benchmark = load_benchmarks()[score.record.settings["benchmark"]]
-    table = pd.read_parquet(score.path("items.parquet"))
+    wanted = ["nats", "tokens"] if benchmark.grade is None else [benchmark.headline]
+    table = pq.ParquetFile(score.path("items.parquet")).read(["item", *wanted], use_threads=False).to_pydict()
     if benchmark.grade is None:
-        _, values = ratio_contributions(table["nats"].tolist(), table["tokens"].tolist())
+        _, values = ratio_contributions(table["nats"], table["tokens"])
+        found = dict(zip(table["item"], values, strict=True))
     else:
-        table = table[table[benchmark.headline].notna()]
-        values = table[benchmark.headline].astype(float).tolist()
-    return dict(zip(table["item"].astype(int).tolist(), values, strict=True)) if len(table) > 1 else None
+        graded = zip(table["item"], table[benchmark.headline], strict=True)
+        found = {item: float(value) for item, value in graded if value is not None and value == value}
+    return found if len(found) > 1 else None
 
 
 def _primary(measures: Sequence[Measure]) -> dict[str, Measure]:

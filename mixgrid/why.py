@@ -11,6 +11,8 @@ from mixgrid.record import Record
 from mixgrid.step import Step
 from mixgrid.store import Store
 
+LONGEST = 60  # characters of a value in a reason
+
 
 def reasons(plan: Plan, store: Store) -> dict[str, int]:
     """Each reason with the number of missing steps it holds for, most frequent first."""
@@ -39,7 +41,7 @@ def _reason(step: Step, missing: dict[str, Step], near: list[Record]) -> str:
 def _differences(step: Step, record: Record) -> list[str]:
     old, new = _flat(record.settings), _flat(step.identity)
     lines = [
-        f"{name} is {new.get(name, 'the default')} instead of {old.get(name, 'the default')}"
+        f"{name} is {shortened(new.get(name, 'the default'))} instead of {shortened(old.get(name, 'the default'))}"
         for name in sorted(old.keys() | new.keys())
         if old.get(name) != new.get(name)
     ]
@@ -47,6 +49,14 @@ def _differences(step: Step, record: Record) -> list[str]:
     if step.version != record.version:
         lines.append(f"step version {step.version} instead of {record.version}")
     return lines
+
+
+def shortened(value: Any) -> str:
+    """A list of many by its length: a study's checkpoints would fill the screen."""
+    if isinstance(value, list | tuple) and len(str(value)) > LONGEST:
+        return f"{len(value)} entries"
+    text = str(value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
 def _flat(value: Any, prefix: str = "") -> dict[str, Any]:

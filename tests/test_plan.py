@@ -450,3 +450,11 @@ recipe: {epochs: 1, batch_size: 8, peak_learning_rate: 1.0e-3, warmup_ratio: 0, 
     plan = make_plan(parse_study(text, path=Path("leak.yaml")), selection=Selection(), lock={})
     downloads = [s for s in plan.steps.values() if s.kind == "download" and s.settings.source == "lab.math"]
     assert len(downloads) == 1
+
+
+def test_reason_names_a_long_list_by_its_length() -> None:
+    from mixgrid.why import shortened
+
+    assert shortened([{"model": "lab.small", "seed": seed} for seed in range(40)]) == "40 entries"
+    assert shortened([1, 2]) == "[1, 2]"
+    assert shortened("x" * 70) == "x" * 60 + "..."

@@ -57,6 +57,13 @@ class Observations:
         positive = self.amounts[self.amounts > 0]
         return float(positive.min()) if len(positive) else 1.0
 
+    def thinned(self, most: int) -> "Observations":
+        """At most so many cells, spread evenly over the study's order."""
+        import numpy as np
+
+        kept = np.unique(np.linspace(0, len(self) - 1, min(most, len(self))).round().astype(int))
+        return self.without(~np.isin(np.arange(len(self)), kept))
+
     def without(self, left_out: "np.ndarray") -> "Observations":
         """The cells whose entry in `left_out` is False."""
         kept = ~left_out

@@ -35,6 +35,16 @@ class Series:
     holds: Callable[[Cell, str], bool]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """One question to the cells: its series, drawn for every measure and model."""
+
+    name: str
+    title: str
+    caption: str
+    series: tuple[Series, ...]
+
+
 def _is_single(cell: Cell, ability: str) -> bool:
     return cell.strategy == "single" and [name for stage in cell.stages for name, _ in stage] == [ability]
 
@@ -44,18 +54,51 @@ def _is_even_mix(cell: Cell, _ability: str) -> bool:
     return cell.strategy == "multi_task" and amounts == {cell.proportion}
 
 
-SERIES = (
-    Series(
-        name="single", meaning="only this ability’s source, k of it", experiment="rq1",
-        colour="#1b5e9e", dash="", marker="circle", holds=_is_single,
+def _is_ratio(*, general_full: bool) -> Callable[[Cell, str], bool]:
+    """Arms a and b of rq3: one kind of data in full, k of the other, in one stage."""
+    arm = "a" if general_full else "b"
+
+    def holds(cell: Cell, _: str) -> bool:
+        if cell.strategy != "multi_task" or "rq3" not in cell.experiments or cell.proportion is None:
+            return False
+        amounts = [k for _, k in cell.stages[0]]
+        full = amounts.count(Fraction(1))
+        few = full <= len(amounts) // 2
+        return cell.is_full or (amounts.count(cell.proportion) + full == len(amounts) and few == (arm == "a"))
+
+    return holds
+
+
+ALONE = Series(
+    name="single", meaning="only this ability’s source, k of it", experiment="rq1",
+    colour="#1b5e9e", dash="", marker="circle", holds=_is_single,
+)  # fmt: skip
+MIXED = Series(
+    name="mixed", meaning="k of every source, in one stage", experiment="rq2",
+    colour="#b4480f", dash="7 4", marker="square", holds=_is_even_mix,
+)  # fmt: skip
+DMT = Series(
+    name="DMT", meaning="specialised first; k of it again in stage 2", experiment="dmt",
+    colour="#27703f", dash="2 3", marker="triangle", holds=lambda cell, _: cell.strategy == "dmt",
+)  # fmt: skip
+FIGURES = (
+    Figure(
+        name="amount", title="Score against amount", series=(ALONE, MIXED, DMT),
+        caption="The paper’s figures 2 (single), 3 (single against mixed) and 5 (DMT at each k) in one.",
     ),
-    Series(
-        name="mixed", meaning="k of every source, in one stage", experiment="rq2",
-        colour="#b4480f", dash="7 4", marker="square", holds=_is_even_mix,
-    ),
-    Series(
-        name="DMT", meaning="specialised first; k of it again in stage 2", experiment="dmt",
-        colour="#27703f", dash="2 3", marker="triangle", holds=lambda cell, _: cell.strategy == "dmt",
+    Figure(
+        name="ratio", title="Score against the ratio between sources",
+        caption="The paper’s figure 4: one kind of data in full, and k of the other beside it, in one stage.",
+        series=(
+            Series(
+                name="k spec.", meaning="all general data and k of the specialised", experiment="rq3",
+                colour="#1b5e9e", dash="", marker="circle", holds=_is_ratio(general_full=True),
+            ),
+            Series(
+                name="k gen.", meaning="all specialised data and k of the general", experiment="rq3",
+                colour="#b4480f", dash="7 4", marker="square", holds=_is_ratio(general_full=False),
+            ),
+        ),
     ),
 )  # fmt: skip
 
@@ -66,11 +109,13 @@ class Scale:
 
     ks: tuple[Fraction, ...]
     ticks: tuple[float, ...]
+    logarithmic: bool = True
 
     def x(self, k: Fraction) -> float:
         inner = WIDTH - LEFT - RIGHT - 2 * DODGE - 12
-        low, high = math.log(self.ks[0]), math.log(self.ks[-1])
-        share = (math.log(k) - low) / (high - low) if high > low else 0.5
+        bend = math.log if self.logarithmic else float
+        low, high = bend(self.ks[0]), bend(self.ks[-1])
+        share = (bend(k) - low) / (high - low) if high > low else 0.5
         return LEFT + DODGE + 6 + share * inner
 
     def y(self, value: float) -> float:
@@ -78,10 +123,10 @@ class Scale:
         return HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM)
 
 
-def render_figure(measure: Measure, cells: Sequence[Cell]) -> str:
+def render_figure(figure: Figure, measure: Measure, cells: Sequence[Cell]) -> str:
     """The measure's figure, one panel a model; empty text when no curve has a point."""
     models = find_models(cells)
-    curves = {model: [_curve(measure, cells, model, series) for series in SERIES] for model in models}
+    curves = {model: [_curve(measure, cells, model, series) for series in figure.series] for model in models}
     bases = {c.model: c.values[measure] for c in cells if c.strategy == "base" and measure in c.values}
     values = [value for of_model in curves.values() for curve in of_model for value in curve.values()]
     if not values:
@@ -89,19 +134,46 @@ def render_figure(measure: Measure, cells: Sequence[Cell]) -> str:
     ks = sorted({k for of_model in curves.values() for curve in of_model for k in curve})
     scale = Scale(ks=tuple(ks), ticks=_ticks(measure, [*values, *bases.values()]))
     shown = [model for model in models if any(curves[model])]
-    panels = "".join(_panel(measure, scale, model, curves[model], bases.get(model)) for model in shown)
+    panels = "".join(_panel(figure, measure, scale, model, curves[model], bases.get(model)) for model in shown)
     heading = f"{escape(measure.ability)} <span>{escape(measure.benchmark)}, {measure.unit}</span>"
     return f'<figure class="curves"><h3>{heading}</h3><div class="panels">{panels}</div></figure>'
 
 
-def render_legend() -> str:
+def render_legend(series_list: Sequence[Series]) -> str:
     """How the series are drawn and what they are, as a list to stand above the figures."""
     items = []
-    for series in SERIES:
+    for series in series_list:
         line = f'<line x1="1" y1="8" x2="43" y2="8" {_stroke(series)}/>'
         drawing = f'<svg viewBox="0 0 44 16" width="44" height="16" aria-hidden="true">{line}'
         items.append(f"<li>{drawing}{_marker(series, 22, 8)}</svg><b>{series.name}</b> {series.meaning}</li>")
     return f'<ul class="legend">{"".join(items)}</ul>'
+
+
+STYLES = (ALONE, MIXED, DMT, FIGURES[1].series[0])  # what the lines of a panel look like, in turn
+
+
+def render_progress(measure: Measure, title: str, lines: Mapping[str, Mapping[Fraction, Cell]]) -> str:
+    """One panel of scores against stages trained; `lines` by name, each a cell at each point."""
+    ways = {name: {x: c.values[measure] for x, c in way.items() if measure in c.values} for name, way in lines.items()}
+    ways = {name: way for name, way in ways.items() if len(way) > 1}
+    if not ways:
+        return ""
+    scale = Scale(
+        ks=tuple(sorted({x for way in ways.values() for x in way})), logarithmic=False,
+        ticks=_ticks(measure, [value for way in ways.values() for value in way.values()]),
+    )  # fmt: skip
+    parts, legend = [_axes(measure, scale, "stages trained")], []
+    for name, style, offset in zip(ways, STYLES, (-DODGE, 0, DODGE, DODGE / 2), strict=False):
+        parts.append(_line(measure, scale, style, ways[name], offset))
+        mark = f'<line x1="1" y1="8" x2="43" y2="8" {_stroke(style)}/>{_marker(style, 22, 8)}'
+        legend.append(
+            f'<li><svg viewBox="0 0 44 16" width="44" height="16" aria-hidden="true">{mark}</svg>{escape(name)}</li>'
+        )
+    return (
+        f'<div class="panel"><h4>{escape(title)}</h4><svg xmlns="http://www.w3.org/2000/svg" role="img"'
+        f' viewBox="0 0 {WIDTH} {HEIGHT}"><title>{escape(title)} on the way</title>{"".join(parts)}</svg>'
+        f'<ul class="legend">{"".join(legend)}</ul></div>'
+    )
 
 
 def _curve(measure: Measure, cells: Sequence[Cell], model: str, series: Series) -> Curve:
@@ -111,13 +183,15 @@ def _curve(measure: Measure, cells: Sequence[Cell], model: str, series: Series) 
     return {c.proportion: c.values[measure] for c in held if c.proportion is not None and c.proportion > 0}
 
 
-def _panel(measure: Measure, scale: Scale, model: str, curves: Sequence[Curve], base: Value | None) -> str:
+def _panel(
+    figure: Figure, measure: Measure, scale: Scale, model: str, curves: Sequence[Curve], base: Value | None
+) -> str:
     parts, ends = [_axes(measure, scale)], []
     if base:
         y = scale.y(measure.scaled(base.summary.mean))
         parts.append(f'<line class="base" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
         ends.append((y, "base", "#5c6470"))
-    for offset, series, curve in zip((-DODGE, 0, DODGE), SERIES, curves, strict=True):
+    for offset, series, curve in zip((-DODGE, 0, DODGE), figure.series, curves, strict=False):
         if curve:
             parts.append(_line(measure, scale, series, curve, offset))
             ends.append((scale.y(measure.scaled(curve[max(curve)].summary.mean)), series.name, series.colour))
@@ -128,7 +202,7 @@ def _panel(measure: Measure, scale: Scale, model: str, curves: Sequence[Curve], 
     )
 
 
-def _axes(measure: Measure, scale: Scale) -> str:
+def _axes(measure: Measure, scale: Scale, label: str = "amount k") -> str:
     parts, last, floor = [], -math.inf, HEIGHT - BOTTOM
     for tick in scale.ticks:
         y = scale.y(tick)
@@ -142,10 +216,10 @@ def _axes(measure: Measure, scale: Scale) -> str:
             parts.append(f'<text class="tick" x="{x:.1f}" y="{floor + 19}" text-anchor="middle">{k}</text>')
             last = x
     middle = (LEFT + WIDTH - RIGHT) / 2
-    return "".join(parts) + f'<text class="tick" x="{middle}" y="{HEIGHT - 8}" text-anchor="middle">amount k</text>'
+    return "".join(parts) + f'<text class="tick" x="{middle}" y="{HEIGHT - 8}" text-anchor="middle">{label}</text>'
 
 
-def _line(measure: Measure, scale: Scale, series: Series, curve: Curve, offset: int) -> str:
+def _line(measure: Measure, scale: Scale, series: Series, curve: Curve, offset: float) -> str:
     points, bars, markers = [], [], []
     for k, value in sorted(curve.items()):
         summary, x = value.summary, scale.x(k) + offset

@@ -6,14 +6,16 @@
 One file: style and drawings are inline, there is no script, and nothing is fetched.
 """
 
-from collections.abc import Mapping, Sequence
-from importlib.resources import files
+from collections.abc import Collection, Mapping, Sequence
+from importlib import resources
 from typing import Any
 
 from mixgrid.findings import Finding
-from mixgrid.report.charts import render_figure, render_legend
+from mixgrid.report.charts import FIGURES, render_figure, render_legend
+from mixgrid.report.cost import render_cost
 from mixgrid.report.findings import render_findings
-from mixgrid.report.law import render_law
+from mixgrid.report.forgetting import render_forgetting
+from mixgrid.report.law import render_law, render_recommendation
 from mixgrid.report.tables import render_cells, render_ledger, render_rows, render_strategies
 from mixgrid.report.text import escape
 from mixgrid.result_cells import Cell, Measure, Row, build_cells, find_measures, find_models, is_number, unique_rows
@@ -47,8 +49,17 @@ def render_report(
     findings: Sequence[Finding] = (),
     law: Mapping[str, Any] | None = None,
     recommendation: Mapping[str, Any] | None = None,
+    curves: Sequence[Mapping[str, Any]] = (),
+    printed: Sequence[Mapping[str, Any]] = (),
+    cost: Mapping[str, Any] | None = None,
+    files: Collection[str] = (),
 ) -> str:
-    """One self-contained HTML page; `rows` are those of `mixgrid results`, in any order, copies allowed."""
+    """One self-contained HTML page; `rows` are those of `mixgrid results`, in any order, copies allowed.
+
+    `curves`: checkpoints on the way. `printed`: the paper's rows, where the study is the paper's. `cost`: the
+    estimate and what it took, `{"estimate": ..., "actual": ...}`. `files` lie beside the page: tables, and
+    `items/<key>.parquet`.
+    """
     unique = unique_rows(rows)
     measures = find_measures(unique)
     cells = build_cells(unique, measures)
@@ -57,14 +68,17 @@ def render_report(
         "" if complete else INCOMPLETE,
         _summary(unique, cells) if cells else '<p class="summary">There are no scores yet.</p>',
         _notes(notes),
-        render_findings(findings),
+        render_recommendation(recommendation) if recommendation else "",
         _strategies(measures, cells) if cells else "",
-        _curves(measures, cells) if cells else "",
-        render_law(law, recommendation) if law and recommendation else "",
-        _details(unique, measures, cells, ledger),
+        render_findings(findings),
+        _curves(measures, cells, build_cells(printed, measures)) if cells else "",
+        render_forgetting(measures, cells, curves),
+        render_law(law) if law else "",
+        render_cost(cost) if cost else "",
+        _details(unique, measures, cells, ledger, files),
     ]
     body = f"<main>{''.join(sections)}</main>"
-    style = files("mixgrid.report").joinpath("style.css").read_text(encoding="utf-8")
+    style = resources.files("mixgrid.report").joinpath("style.css").read_text(encoding="utf-8")
     head = (
         f'<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
@@ -124,24 +138,39 @@ def _strategies(measures: Sequence[Measure], cells: Sequence[Cell]) -> str:
     return f"<section><h2>Strategies</h2><p>{READING}</p>{''.join(tables)}</section>"
 
 
-def _curves(measures: Sequence[Measure], cells: Sequence[Cell]) -> str:
-    figures = "".join(render_figure(measure, cells) for measure in measures)
-    if not figures:
-        return ""
-    return f"<section><h2>Score against amount</h2><p>{CURVES}</p>{render_legend()}{figures}</section>"
+def _curves(measures: Sequence[Measure], cells: Sequence[Cell], printed: Sequence[Cell]) -> str:
+    """Each figure for each measure; `printed` are the paper's own cells, in panels of their own below."""
+    sections = []
+    for figure in FIGURES:
+        drawn = "".join(
+            render_figure(figure, measure, cells) + _as_printed(render_figure(figure, measure, printed))
+            for measure in measures
+        )
+        if drawn:
+            words = f"<p>{figure.caption} {CURVES}</p>{render_legend(figure.series)}"
+            sections.append(f"<section><h2>{figure.title}</h2>{words}{drawn}</section>")
+    return "".join(sections)
+
+
+def _as_printed(figure: str) -> str:
+    return f'<p class="printed">The same as the paper printed it:</p>{figure}' if figure else ""
 
 
 def _details(
-    rows: Sequence[Row], measures: Sequence[Measure], cells: Sequence[Cell], ledger: Sequence[Mapping[str, Any]]
-) -> str:
+    rows: Sequence[Row], measures: Sequence[Measure], cells: Sequence[Cell], ledger: Sequence[Mapping[str, Any]],
+    files: Collection[str],
+) -> str:  # fmt: skip
     parts = []
+    beside = [name for name in files if not name.startswith("items/")]
+    links = ", ".join(f'<a href="{escape(name)}">{escape(name)}</a>' for name in beside)
     if rows:
-        parts.append((f"Every cell ({len(cells)}), averaged over seeds", render_cells(measures, cells)))
-        parts.append((f"Every score ({len(rows)})", render_rows(rows)))
+        parts.append((f"Every cell ({len(cells)}), averaged over seeds", render_cells(measures, cells, files)))
+        parts.append((f"Every score ({len(rows)})", render_rows(rows, files)))
     if ledger:
         parts.append((f"Ledger ({len(ledger)})", render_ledger(ledger)))
     details = "".join(f"<details><summary>{name}</summary>{table}</details>" for name, table in parts)
-    return f"<section><h2>All numbers</h2>{details}</section>" if parts else ""
+    words = f"<p>The same as files, beside this page: {links}.</p>" if links else ""
+    return f"<section><h2>All numbers</h2>{words}{details}</section>" if parts else ""
 
 
 def _count(number: int, noun: str) -> str:

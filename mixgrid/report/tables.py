@@ -8,7 +8,8 @@
 A column's best is marked with a word, not with colour alone.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import itertools
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -23,18 +24,18 @@ def render_strategies(measures: Sequence[Measure], cells: Sequence[Cell], *, mod
     best = {m: _best([c.values[m].summary.mean for c in chosen if m in c.values], m) for m in measures}
     body = []
     for cell in chosen:
-        numbers = "".join(_score(cell.values.get(m), m, best[m], show_n=len(sizes[m]) > 1) for m in measures)
+        numbers = "".join(_score(cell, m, best[m], show_n=len(sizes[m]) > 1) for m in measures)
         stages = "" if cell.strategy == "single" else f"<small>{escape(cell.description)}</small>"
         body.append(f'<tr><th scope="row">{escape(cell.label)}{stages}</th>{numbers}</tr>')
     head = _measure_head(measures, sizes)
     return _scroll(f"Strategies, {model}", f'<table class="strategies">{head}<tbody>{"".join(body)}</tbody></table>')
 
 
-def render_cells(measures: Sequence[Measure], cells: Sequence[Cell]) -> str:
+def render_cells(measures: Sequence[Measure], cells: Sequence[Cell], beside: Collection[str] = ()) -> str:
     """Every cell's mean with its item interval, range over seeds and t interval."""
     names = ("model", "cell", "stages", "experiments", "ability", "benchmark")
     figures = ("mean", "n", "items, 95 %", "seeds", "range over seeds", "t interval over seeds")
-    body = []
+    body: list[list[object]] = []
     for cell in cells:
         for m in (m for m in measures if m in cell.values):
             value, summary = cell.values[m], cell.values[m].summary
@@ -42,11 +43,13 @@ def render_cells(measures: Sequence[Measure], cells: Sequence[Cell]) -> str:
             t = _span(m, summary.interval.low, summary.interval.high) if summary.interval else ""
             words = [cell.model, cell.label, cell.description, ", ".join(cell.experiments), m.ability, m.benchmark]
             numbers = [m.format(summary.mean), value.n or "", _items(value, m), len(cell.seeds) or "", seeds, t]
-            body.append([*words, *numbers])
-    return _plain("Every cell", (*names, *figures), body, figures=figures)
+            keys = Markup(" ".join(_key(score.key, beside) for score in value.scores))
+            body.append([*words, *numbers, keys])
+    ids = [anchor(cell, m) for cell in cells for m in measures if m in cell.values]
+    return _plain("Every cell", (*names, *figures, "key"), body, figures=figures, ids=ids)
 
 
-def render_rows(rows: Sequence[Row]) -> str:
+def render_rows(rows: Sequence[Row], beside: Collection[str] = ()) -> str:
     """The rows of `mixgrid results`, scores to four decimals on their own scale."""
     names = ("model", "seed", "strategy", "k", "stages", "experiments", "ability", "benchmark")
     figures = ("score", "low", "high", "n")
@@ -56,7 +59,7 @@ def render_rows(rows: Sequence[Row]) -> str:
         words = [row["model"], "" if row["seed"] is None else row["seed"], row["strategy"], row["proportion"] or ""]
         words += [" → ".join(stages), ", ".join(row["experiments"]), row["ability"], row["benchmark"]]
         numbers = [f"{row[c]:.4f}" if is_number(row[c]) else "none" for c in figures[:3]]
-        body.append([*words, *numbers, row["n"], str(row["key"])[:16]])
+        body.append([*words, *numbers, row["n"], Markup(_key(str(row["key"]), beside))])
     return _plain("Every score", (*names, *figures, "key"), body, figures=figures)
 
 
@@ -73,7 +76,24 @@ def _best(means: Sequence[float], measure: Measure) -> float | None:
     return min(means) if measure.lower_is_better else max(means)
 
 
-def _score(value: Value | None, measure: Measure, best: float | None, *, show_n: bool) -> str:
+def anchor(cell: Cell, measure: Measure) -> str:
+    """The id of a number's row among all cells: from the key of its first score."""
+    return f"c{min(score.key for score in cell.values[measure].scores)[:16]}-{measure.benchmark}"
+
+
+class Markup(str):
+    """Text that is HTML already."""
+
+
+def _key(key: str, beside: Collection[str]) -> str:
+    """The key's first 16 digits, linked to its items where those lie beside the page."""
+    short = key[:16]
+    file = f"items/{short}.parquet"
+    return f'<a href="{file}">{escape(short)}</a>' if file in beside else escape(short)
+
+
+def _score(cell: Cell, measure: Measure, best: float | None, *, show_n: bool) -> str:
+    value = cell.values.get(measure)
     if value is None:
         return '<td class="none">no score</td>'
     summary, lines = value.summary, []
@@ -83,7 +103,7 @@ def _score(value: Value | None, measure: Measure, best: float | None, *, show_n:
         lines.append(f"{summary.seeds} seeds: {_span(measure, summary.lowest, summary.highest)}")
     if show_n and value.n is not None:
         lines.append(f"n {value.n:,}")
-    number = f"<b>{measure.format(summary.mean)}</b>"
+    number = f'<a href="#{escape(anchor(cell, measure))}"><b>{measure.format(summary.mean)}</b></a>'
     if summary.mean == best:
         number = f'<mark>{number} <span class="best">best</span></mark>'
     return f"<td>{number}{''.join(f'<small>{line}</small>' for line in lines)}</td>"
@@ -110,15 +130,26 @@ def _measure_head(measures: Sequence[Measure], sizes: Mapping[Measure, set[int |
     return f"<thead>{first}<tr>{''.join(benchmarks)}</tr></thead>"
 
 
-def _plain(name: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, figures: Sequence[str] = ()) -> str:
-    """A dense table; the columns of `figures` are set to the right."""
+def _plain(
+    name: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    figures: Sequence[str] = (),
+    ids: Sequence[str] = (),
+) -> str:
+    """A dense table; the columns of `figures` are set to the right, and `ids` are those of the rows."""
     classes = dict.fromkeys(figures, ' class="num"') | {"stages": ' class="stages"', "key": ' class="key"'}
     styles = [classes.get(column, "") for column in columns]
     head = "".join(
         f'<th scope="col"{style}>{escape(column)}</th>' for column, style in zip(columns, styles, strict=True)
     )
-    lines = ("".join(f"<td{s}>{escape(v)}</td>" for v, s in zip(row, styles, strict=True)) for row in rows)
-    body = "".join(f"<tr>{line}</tr>" for line in lines)
+    lines = (
+        "".join(f"<td{s}>{v if isinstance(v, Markup) else escape(v)}</td>" for v, s in zip(row, styles, strict=True))
+        for row in rows
+    )
+    named = itertools.chain((f' id="{escape(name)}"' for name in ids), itertools.repeat(""))
+    body = "".join(f"<tr{name}>{line}</tr>" for line, name in zip(lines, named, strict=False))
     return _scroll(name, f'<table class="plain"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>')
 
 

@@ -16,7 +16,7 @@ from mixgrid.identity import Settings
 from mixgrid.step import Step
 from mixgrid.steps import Kind, Work
 
-VERSION = 4
+VERSION = 5
 
 
 class CheckpointNames(Settings):
@@ -90,7 +90,7 @@ def make(work: Work) -> dict[str, Any]:
         (work.folder / f"{name}.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     page = render_report(
         study=settings.study, question=settings.question, rows=rows, complete=True, findings=findings, law=law,
-        recommendation=recommendation,
+        recommendation=recommendation, curves=curves,
     )  # fmt: skip
     (work.folder / "report.html").write_text(page, encoding="utf-8")
     return {"rows": len(rows), "verdicts": {finding.name: finding.verdict for finding in findings}}

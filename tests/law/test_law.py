@@ -14,6 +14,7 @@ from mixgrid.law import StudyLaw, fit_study
 from mixgrid.law.amounts import amounts_of, matrix
 from mixgrid.law.crossing import parting
 from mixgrid.law.designs import finer
+from mixgrid.law.forecast import in_closed_form
 from mixgrid.law.front import pareto
 from mixgrid.law.scale import Scale
 from mixgrid.law.validation import interpolation, validate, validate_on
@@ -174,3 +175,13 @@ def test_law_of_any_scores_is_finite_and_its_intervals_hold_their_value(scores: 
         law.headline("toy")["sums"].at(np.array([[300.0, 0.0]])), seeds=1
     )[0]
     assert low <= value <= high
+
+
+def test_law_cells_left_out_in_closed_form_are_foretold_as_by_fits_of_their_own(law: StudyLaw) -> None:
+    for forecast in law.forecasts.values():
+        fitted = forecast.observations, forecast.curve, forecast.misfit, forecast.departures
+        left, curve, errors = in_closed_form(*fitted)
+        assert np.abs(left - forecast.left_out).max() < 0.5 * forecast.left_out_errors.max()
+        assert np.median(np.abs(left - forecast.left_out)) < 0.1 * np.median(forecast.left_out_errors)
+        assert np.median(errors / forecast.left_out_errors) == pytest.approx(1, abs=0.1)
+        assert np.median(np.abs(curve - forecast.left_out_curve)) < 0.02

@@ -8,7 +8,7 @@ from mixgrid.errors import StudyError
 from mixgrid.law import StudyLaw, fit_study, recommend
 from mixgrid.law.candidates import Budget
 from mixgrid.law.words import recommendation_lines
-from mixgrid.report.law import render_law
+from mixgrid.report.law import render_law, render_recommendation
 
 SIZES = {"sums": 1000, "chat": 1000}
 Rows = list[dict[str, Any]]
@@ -78,6 +78,6 @@ def test_recommend_with_a_budget_below_everything_names_the_smallest(law: StudyL
 def test_report_section_escapes_names_from_the_study(rates: Rows) -> None:
     hostile = "<script>alert(1)</script>"
     law = fit_study([{**row, "model": hostile} for row in rates], sizes=SIZES)
-    section = render_law(law.document(), recommend(law))
+    section = render_law(law.document()) + render_recommendation(recommend(law))
     assert hostile not in section
     assert "&lt;script&gt;" in section
