@@ -35,7 +35,7 @@ def plan(options: argparse.Namespace) -> int:
     from mixgrid.why import reasons
 
     found, store = planned(options)
-    measured = measure(store)
+    measured = measure(found, store)
     hardware = choose_hardware(measured, name=options.hardware, price=options.price)
     cost = estimate_cost(found, hardware, measured=measured)
     if options.json:
@@ -111,7 +111,7 @@ def results(options: argparse.Namespace) -> int:
         raise InputError("parquet is no text for a terminal; add --output FILE")
     with _temporary() as path:
         if options.format == "json":
-            curves = curve_rows(found.names, [found.found.get(step.key) for step in found.scores])
+            curves = curve_rows(found.names, found.scored)
             path.write_text(to_json(rows, curves, study=found.study.name), encoding="utf-8")
         else:
             write_table(rows, format="csv" if options.format == "table" else options.format, path=path)
@@ -154,7 +154,7 @@ def _cost_so_far(found: Plan, store: Store, options: argparse.Namespace) -> dict
     from mixgrid.cost.estimate import actual_cost, choose_hardware, estimate_cost
     from mixgrid.cost.measured import Measured, measure
 
-    hardware = choose_hardware(measure(store), name=options.hardware, price=options.price)
+    hardware = choose_hardware(measure(found, store), name=options.hardware, price=options.price)
     estimate = estimate_cost(found, hardware, measured=Measured())
     return {"estimate": estimate, "actual": actual_cost(found, hardware)}
 
@@ -235,7 +235,7 @@ def planned(options: argparse.Namespace) -> tuple[Plan, Store]:
 
 
 def _rows(found: Plan) -> list[Row]:
-    return result_rows(found.names, [found.found.get(step.key) for step in found.scores])
+    return result_rows(found.names, found.scored)
 
 
 @contextmanager

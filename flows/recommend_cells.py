@@ -29,9 +29,9 @@ def recommend(options: argparse.Namespace) -> int:
 
     found, _ = planned(options)
     weights, budget = _weights(options.weights), _budget(options.budget, found)
-    rows = recipe_rows(found.names, [found.found.get(step.key) for step in found.scores])
+    rows = recipe_rows(found.names, found.scored)
     laws = fit_study(rows, sizes=_sizes(found))
-    missing = len(found.scores) - sum(step.key in found.found for step in found.scores)
+    missing = found.scored.count(None)
     if missing:
         print(f"{missing} of {len(found.scores)} scores are missing; what follows may change", file=sys.stderr)
     said = recommend_cells(laws, weights=weights, budget=budget)

@@ -55,6 +55,11 @@ class Plan:
         """Ask the store for every step of the plan."""
         self.found = {key: r for key, step in self.steps.items() if (r := store.find(step)) is not None}
 
+    @property
+    def scored(self) -> list[Record | None]:
+        """The record of each of `scores`, None where it is missing."""
+        return [self.found.get(step.key) for step in self.scores]
+
     def missing(self) -> dict[str, Step]:
         """The steps that have to run, inputs before what needs them."""
         needed: set[str] = set()

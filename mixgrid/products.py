@@ -4,9 +4,9 @@
     linear(dy_TK, weight_KH.t())                the gradient for x
     linear_add(rest_TK, x_TH, weight_KH)        rest + x @ weight.t()
 
-torch.mm calls MKL, which uses half of an AMD processor's vector width: 100 of 190 GFLOP/s at the lab's sizes on a Zen 5
-core. oneDNN, which torch has for its compiled models, uses all of it. It prepares a product for each new shape, which
-takes as long as three at these sizes, and copies an input that is transposed: gradients for weights stay with MKL.
+torch.mm calls MKL, which does not use an AMD processor's whole vector width; oneDNN, which torch has for its compiled
+models, does (`python tests/bench/products.py` says how much that is worth on a machine). It prepares a product for
+each new shape, and copies an input that is transposed: gradients for weights stay with MKL.
 Which of the two computes depends on shapes and dtype alone, so that equal arguments give equal bytes.
 """
 

@@ -9,7 +9,7 @@ row of a curve is the same for a checkpoint on the way, with `stage` (from 1) an
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,15 +45,17 @@ def curve_rows(names: "AggregateSettings", scores: Sequence[Record | None]) -> l
     return [{column: value for column, value in row.items() if column != "recipe"} for row in rows]
 
 
-def evidence_of(names: "AggregateSettings", scores: Sequence["Artifact"]) -> "Evidence":
-    """What findings are made from: the cells, and the items of each score where they are kept."""
+def evidence_of(
+    names: "AggregateSettings", scores: Sequence[Record | None], *, open_score: Callable[[Record], "Artifact"]
+) -> "Evidence":
+    """What findings are made from: the cells, and the items of each score that is there, where they are kept."""
     from mixgrid.evidence import Evidence, item_scores
 
-    rows = recipe_rows(names, [score.record for score in scores])
-    opened = {score.record.key: score for score in scores}
+    there = {record.key: record for record in scores if record is not None}
     return Evidence(
-        rows, specialised=names.specialised, models=names.models, items=lambda key: item_scores(opened[key])
-    )
+        recipe_rows(names, scores), specialised=names.specialised, models=names.models,
+        items=lambda key: item_scores(open_score(there[key])),
+    )  # fmt: skip
 
 
 def _rows(names: "AggregateSettings", scores: Sequence[Record | None]) -> list[Row]:

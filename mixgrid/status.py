@@ -39,7 +39,7 @@ def study_status(plan: Plan, store: Store) -> dict[str, Any]:
     routed = waits_on_pools(store, plan.study.name)
     leased = {name.removesuffix(".json") for name in store.names("leases")} if routed else set()
     queued = sum(step.folder in routed and key not in leased for key, step in missing.items())
-    scored = sum(step.key in plan.found for step in plan.scores)
+    scored = len(plan.scores) - plan.scored.count(None)
     return {
         "study": plan.study.name,
         "scores": {"done": scored, "all": len(plan.scores)},

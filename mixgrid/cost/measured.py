@@ -1,6 +1,7 @@
-"""What training reached so far, from the ledgers of a store.
+"""What training reached so far, from the ledgers of a study, or of a store.
 
-measure(store)  ->  Measured(trainings=[Training(model="lab.small", device="cpu", tokens=65604, flops=1.1e11, ...)])
+measure(plan, store)
+    ->  Measured(trainings=[Training(label="lab.small-s0-...", device="cpu", tokens=65604, flops=1.1e11, ...)])
 
 Seconds are those of the training steps; what surrounds them (loading, saving) is in a record's provenance.
 """
@@ -8,6 +9,7 @@ Seconds are those of the training steps; what surrounds them (loading, saving) i
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from mixgrid.plan import Plan
 from mixgrid.record import Record
 from mixgrid.store import Store
 
@@ -25,7 +27,7 @@ class Training:
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """All trainings of a store."""
+    """All trainings that were asked for."""
 
     trainings: Sequence[Training] = ()
 
@@ -45,9 +47,10 @@ class Measured:
         return sum(t.flops for t in chosen) / tokens if tokens else None
 
 
-def measure(store: Store) -> Measured:
-    """Read every sft record of a store."""
-    return Measured(trainings=trainings_of(store.records("sft")))
+def measure(plan: Plan, store: Store) -> Measured:
+    """The plan's own trainings, whose records it has; before the first of them, those of all studies in the store."""
+    own = trainings_of(plan.found[key] for key, step in plan.steps.items() if step.kind == "sft" and key in plan.found)
+    return Measured(trainings=own or trainings_of(store.records("sft")))
 
 
 def trainings_of(records: Iterable[Record]) -> list[Training]:

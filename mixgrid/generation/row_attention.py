@@ -3,8 +3,8 @@
     reach = reach_of([5, 40], heads=4, key_heads=4, size=32, room=128)      # rows with 5 and 40 tokens and a new one
     attend(query_NAD, keys_NHDT, values_NHTD, reach)  ->  N x A*D
 
-Each number is read once and multiplied once, so reading is what takes a CPU's time, and torch.bmm reads slowly: half
-as fast as torch.nn.functional.embedding_bag, which is made to sum scattered rows of a table. The values' sum is such a
+Each number is read once and multiplied once, so reading is what takes a CPU's time, and torch.bmm has to read all rows
+as far as the longest. torch.nn.functional.embedding_bag is made to sum scattered rows of a table. The values' sum is a
 bag as it stands: T rows of D numbers, weighted by the probabilities. With keys stored by channel, 32 neighbouring
 scores are one too: D rows of 32 numbers, weighted by the query. What lies behind a row's end is not read.
 """

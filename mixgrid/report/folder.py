@@ -22,7 +22,7 @@ from mixgrid.errors import DamagedArtifact
 from mixgrid.plan import Plan
 from mixgrid.record import Record
 from mixgrid.report.page import render_report
-from mixgrid.results import curve_rows, recipe_rows, result_rows, write_table
+from mixgrid.results import curve_rows, evidence_of, recipe_rows, result_rows, write_table
 from mixgrid.store import Store
 
 PAPER = "paper"
@@ -32,7 +32,7 @@ _SVG = re.compile(r"<svg xmlns.*?</svg>", re.DOTALL)
 def write_report(plan: Plan, store: Store, *, cost: Mapping[str, Any]) -> str:
     """Write the page of what is there and what lies beside it; the page's path in the store."""
     study = plan.study
-    records = [plan.found.get(step.key) for step in plan.scores]
+    records = plan.scored
     rows, curves = result_rows(plan.names, records), curve_rows(plan.names, records)
     folder = f"reports/{study.name}"
     files = [*_write_tables(store, folder, rows, curves), *_link_items(store, folder, records)]
@@ -75,19 +75,13 @@ def _judged(
     plan: Plan, store: Store, records: Sequence[Record | None]
 ) -> tuple[Sequence[Any], dict[str, Any] | None, dict[str, Any] | None]:
     """Findings, laws and recommendation: weighed from the scores that are there."""
-    from mixgrid.evidence import Evidence, item_scores
     from mixgrid.law import fit_study, recommend
     from mixgrid.weighing import weigh_all
 
-    there = {record.key: record for record in records if record is not None}
     rows = recipe_rows(plan.names, records)
     if not rows:
         return (), None, None
-    evidence = Evidence(
-        rows, specialised=plan.names.specialised, models=plan.names.models,
-        items=lambda key: item_scores(store.open(there[key])),
-    )  # fmt: skip
-    findings = weigh_all(evidence)
+    findings = weigh_all(evidence_of(plan.names, records, open_score=store.open))
     sizes = {ability: n for ability, n in plan.sizes.items() if n is not None}
     if len(sizes) < len(plan.sizes):
         return findings, None, None

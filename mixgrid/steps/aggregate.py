@@ -74,6 +74,7 @@ def make(work: Work) -> dict[str, Any]:
     from mixgrid.weighing import findings_json, weigh_all
 
     settings: AggregateSettings = work.settings
+    scores = {score.record.key: score for score in work.many("scores")}
     records = [score.record for score in work.many("scores")]
     rows, curves = result_rows(settings, records), curve_rows(settings, records)
     (work.folder / "results.json").write_text(to_json(rows, curves, study=settings.study), encoding="utf-8")
@@ -81,7 +82,7 @@ def make(work: Work) -> dict[str, Any]:
         write_table(rows, format=format, path=work.folder / f"results.{format}")
         if curves:
             write_table(curves, format=format, path=work.folder / f"curves.{format}")
-    findings = weigh_all(evidence_of(settings, work.many("scores")))
+    findings = weigh_all(evidence_of(settings, records, open_score=lambda record: scores[record.key]))
     (work.folder / "findings.json").write_text(findings_json(findings, study=settings.study), encoding="utf-8")
     sizes = dict(zip(settings.abilities, (int(s.ledger["rows"]) for s in work.many("sources")), strict=True))
     laws = fit_study(recipe_rows(settings, records), sizes=sizes)
