@@ -3,10 +3,11 @@
     linear(x_TH, weight_KH)                     x @ weight.t(), T x K
     linear(dy_TK, weight_KH.t())                the gradient for x
     linear_add(rest_TK, x_TH, weight_KH)        rest + x @ weight.t()
+    outer(dy_TK, x_TH)                          the gradient for the weight, K x H
 
 torch.mm calls MKL, which does not use an AMD processor's whole vector width; oneDNN, which torch has for its compiled
 models, does (`python tests/bench/products.py` says how much that is worth on a machine). It prepares a product for
-each new shape, and copies an input that is transposed: gradients for weights stay with MKL.
+each new shape, and copies an input that is transposed: for a weight's gradient that is the narrower of the two.
 Which of the two computes depends on shapes and dtype alone, so that equal arguments give equal bytes.
 """
 
@@ -44,6 +45,18 @@ def linear_add(rest_TK: Tensor, x_TH: Tensor, weight_KH: Tensor) -> Tensor:
         sum_TK: Tensor = _ONEDNN.binary(x_TH, rest_TK, weight_KH, None, "add")
         return sum_TK
     return torch.addmm(rest_TK, x_TH, weight_KH.t())
+
+
+def outer(dy_TK: Tensor, x_TH: Tensor) -> Tensor:
+    """dy.t() @ x, new, K x H; the transpose of an H x K tensor where K > H (`by_input`)."""
+    if by_input(dy_TK.shape[1], x_TH.shape[1]):
+        return linear(x_TH.t().contiguous(), dy_TK.t()).t()
+    return linear(dy_TK.t().contiguous(), x_TH.t())
+
+
+def by_input(outputs: int, inputs: int) -> bool:
+    """Whether `outer` gives the gradient of a weight K x H as H x K in memory, as the weight is best kept too."""
+    return outputs > inputs
 
 
 def _by_onednn(x_TH: Tensor, weight_KH: Tensor) -> bool:

@@ -67,8 +67,8 @@ class LeanEngine:
         self.row_tokens = CPU_ROW_TOKENS if runtime.row_tokens == "auto" else runtime.row_tokens
         self._max_norm = recipe.max_gradient_norm
         self._lean = LeanLlama(model)
-        self.estimated_bytes = 4 * self._lean.weights.nbytes
-        self._flat = torch.nn.Parameter(self._lean.weights)
+        self.estimated_bytes = 4 * self._lean.gradients.nbytes
+        self._flat = torch.nn.Parameter(self._lean.flat.weights)
         self._flat.grad = self._lean.gradients
         self._optimizer = adamw([self._flat], recipe)
 
@@ -94,27 +94,27 @@ class LeanEngine:
     def state(self) -> State:
         """Weights and moments by parameter; copies where rows are stored in another order."""
         moments = self._moments()
-        state = {"weights": dict(self._lean.named(self._lean.weights))}
-        return state | {name: dict(self._lean.named(moments[name])) for name in MOMENTS}
+        buffers = {"weights": self._lean.flat.weights} | {name: moments[name] for name in MOMENTS}
+        return {name: dict(self._lean.flat.named(buffer)) for name, buffer in buffers.items()}
 
     def load(self, state: State, *, updates: int) -> None:
         """Go on from a state."""
         moments = self._moments()
-        self._lean.fill(self._lean.weights, state["weights"])
+        self._lean.flat.fill(self._lean.flat.weights, state["weights"])
         for name in MOMENTS:
-            self._lean.fill(moments[name], state[name])
+            self._lean.flat.fill(moments[name], state[name])
         moments["step"].fill_(updates)
         self.updates = updates
 
     def write_back(self) -> None:
         """Put the trained weights into the model."""
-        self._lean.write_back()
+        self._lean.flat.write_back()
 
     def _moments(self) -> dict[str, Tensor]:
         state: dict[str, Tensor] = self._optimizer.state[self._flat]
         if not state:
             state["step"] = torch.tensor(0.0)
-            state |= {name: torch.zeros_like(self._lean.weights) for name in MOMENTS}
+            state |= {name: torch.zeros_like(self._lean.gradients) for name in MOMENTS}
         return state
 
 

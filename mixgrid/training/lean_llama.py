@@ -2,24 +2,23 @@
 
     lean = LeanLlama(model)
     lean.accumulate(row)  -> the row's weighted loss; gradients are added into lean.gradients
-    lean.write_back()     -> the trained weights are in `model`
+    lean.flat.write_back()     -> the trained weights are in `model`
 
 The same mathematics as transformers' LlamaForCausalLM under autograd, written out forward and backward: weights and
-gradients lie in one buffer each (one optimiser call), queries and keys are stored with the two halves of a head
-interleaved (rotating is one complex product; the dot products do not change), the last layer computes the response
-tokens only, nothing passes through the autograd engine. Measured at the lab's sizes: twice the tokens a second.
+gradients lie in one buffer each (`mixgrid.training.flat_weights`), the last layer computes the response tokens only,
+nothing passes through the autograd engine. Measured at the lab's sizes: twice the tokens a second.
 """
 
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from mixgrid.products import linear, linear_add
+from mixgrid.products import linear, linear_add, outer
 from mixgrid.training.batches import Row
+from mixgrid.training.flat_weights import FlatWeights
 from mixgrid.training.lean_attention import attend, attend_backward
 from mixgrid.training.segments import Segments
 
@@ -38,8 +37,7 @@ class _Layer:
     qkv: _Part
     out: _Part
     norm2: _Part
-    gate: _Part
-    up: _Part
+    gate_up: _Part
     down: _Part
 
 
@@ -56,53 +54,18 @@ class LeanLlama:
     """Weights and gradients of one model in one buffer each, and the passes over a row."""
 
     def __init__(self, model: Any) -> None:
-        """Takes the model's weights over; until `write_back` some of the model's own are stale."""
+        """Takes the model's weights over; until `flat.write_back` some of the model's own are stale."""
         config = model.config
-        self._model = model
         self._heads, self._head_size = config.num_attention_heads, model.model.layers[0].self_attn.head_dim
         self._eps = config.rms_norm_eps
         self._inverse_frequencies = model.model.rotary_emb.inv_freq.to(torch.float32)
-        named = dict(model.named_parameters())
-        self.weights = torch.cat([p.detach().reshape(-1) for p in named.values()])
-        self.gradients = torch.zeros_like(self.weights)
+        self.flat = FlatWeights(model, heads=self._heads)
+        self.gradients = torch.zeros_like(self.flat.weights)
         self._first = True
-        sizes = [p.numel() for p in named.values()]
-        self._start = dict(zip(named, [0, *torch.tensor(sizes).cumsum(0).tolist()], strict=False))
-        self._shape = {name: p.shape for name, p in named.items()}
-        self._turned = [name for name in named if ".q_proj." in name or ".k_proj." in name]
-        halves = torch.arange(self._heads * self._head_size).view(self._heads, 2, self._head_size // 2)
-        self._interleaved = halves.transpose(1, 2).reshape(-1)
-        for name in self._turned:
-            self.view(self.weights, name).copy_(named[name].detach()[self._interleaved])
-        for name in named.keys() - set(self._turned):
-            named[name].data = self.view(self.weights, name)
         self._embedding, self._norm = self._part("model.embed_tokens.weight"), self._part("model.norm.weight")
-        tied = "lm_head.weight" not in named
+        tied = "lm_head.weight" not in self.flat
         self._head = self._embedding if tied else self._part("lm_head.weight")
         self._layers = [self._layer(f"model.layers.{i}") for i in range(config.num_hidden_layers)]
-
-    def view(self, buffer: Tensor, name: str) -> Tensor:
-        """The part of a buffer that belongs to a parameter, in its shape; rows of q and k are interleaved."""
-        start, shape = self._start[name], self._shape[name]
-        return buffer[start : start + shape.numel()].view(shape)
-
-    def named(self, buffer: Tensor) -> Iterator[tuple[str, Tensor]]:
-        """Each parameter's share of a buffer with its rows in the model's own order (copies for q and k)."""
-        for name in self._start:
-            view = self.view(buffer, name)
-            yield name, torch.empty_like(view).index_copy_(0, self._interleaved, view) if name in self._turned else view
-
-    def fill(self, buffer: Tensor, named: dict[str, Tensor]) -> None:
-        """The opposite of `named`."""
-        for name, tensor in named.items():
-            self.view(buffer, name).copy_(tensor[self._interleaved] if name in self._turned else tensor)
-
-    def write_back(self) -> None:
-        """Give the model its trained weights."""
-        named = dict(self._model.named_parameters())
-        with torch.no_grad():
-            for name, weight in self.named(self.weights):
-                named[name].copy_(weight)
 
     def forget_gradients(self) -> None:
         """The next row's gradients are the first of a new sum."""
@@ -131,14 +94,15 @@ class LeanLlama:
 
     def _add(self, part: _Part, dout_TK: Tensor, in_TH: Tensor) -> None:
         """Add the gradient of a weight that maps `in_TH` to K numbers a token."""
+        gradient_KH = outer(dout_TK, in_TH)
         if self._first:
-            torch.mm(dout_TK.t(), in_TH, out=part.gradient)
+            part.gradient.copy_(gradient_KH)
         else:
-            part.gradient.addmm_(dout_TK.t(), in_TH)
+            part.gradient.add_(gradient_KH)
 
     def _turn(self, positions_T: Tensor) -> Tensor:
         angles_TR = positions_T[:, None].to(torch.float32) * self._inverse_frequencies
-        dtype = self.weights.dtype
+        dtype = self.gradients.dtype
         return torch.complex(angles_TR.cos().to(dtype), angles_TR.sin().to(dtype))[:, None]
 
     def _attention(
@@ -166,8 +130,8 @@ class LeanLlama:
     def _mlp(self, layer: _Layer, x_TH: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
         """x + down(silu(gate(norm(x))) * up(norm(x)))."""
         norm = self._rms(x_TH, layer.norm2)
-        gate_TI = linear(norm.out_TH, layer.gate.weight)
-        up_TI = linear(norm.out_TH, layer.up.weight)
+        gate_up_TJ = linear(norm.out_TH, layer.gate_up.weight)
+        gate_TI, up_TI = gate_up_TJ.chunk(2, -1)
         silu_TI = torch.nn.functional.silu(gate_TI)
         inner_TI = silu_TI * up_TI
         y_TH = linear_add(x_TH, inner_TI, layer.down.weight)
@@ -175,11 +139,11 @@ class LeanLlama:
         def backward(dy_TH: Tensor) -> Tensor:
             dinner_TI = linear(dy_TH, layer.down.weight.t())
             self._add(layer.down, dy_TH, inner_TI)
-            dup_TI = torch.mul(dinner_TI, silu_TI, out=inner_TI)
-            dgate_TI = torch.ops.aten.silu_backward(dinner_TI.mul_(up_TI), gate_TI)
-            self._add(layer.gate, dgate_TI, norm.out_TH)
-            self._add(layer.up, dup_TI, norm.out_TH)
-            dnorm_TH = linear_add(linear(dgate_TI, layer.gate.weight.t()), dup_TI, layer.up.weight.t())
+            dsilu_TI = torch.mul(dinner_TI, up_TI, out=inner_TI)
+            torch.ops.aten.silu_backward.grad_input(dsilu_TI, gate_TI, grad_input=gate_TI)
+            torch.mul(dinner_TI, silu_TI, out=up_TI)
+            self._add(layer.gate_up, gate_up_TJ, norm.out_TH)  # now their gradients
+            dnorm_TH = linear(gate_up_TJ, layer.gate_up.weight.t())
             return self._rms_backward(dnorm_TH, norm, layer.norm2, dy_TH)
 
         return y_TH, backward
@@ -219,20 +183,15 @@ class LeanLlama:
         heads, size = 2 * self._heads, self._head_size
         return torch.view_as_complex(qkv_TC[:, : heads * size].view(len(qkv_TC), heads, size // 2, 2))
 
-    def _part(self, name: str, *, rows: int = 1) -> _Part:
-        """A parameter, or `rows` times as many rows: it and those that follow it."""
-        start, shape = self._start[name], self._shape[name]
-        shape = (shape[0] * rows, *shape[1:])
-        span = slice(start, start + math.prod(shape))
-        return _Part(self.weights[span].view(shape), self.gradients[span].view(shape))
+    def _part(self, name: str) -> _Part:
+        return _Part(self.flat.matrix(self.flat.weights, name), self.flat.matrix(self.gradients, name))
 
     def _layer(self, prefix: str) -> _Layer:
         return _Layer(
             norm1=self._part(f"{prefix}.input_layernorm.weight"),
-            qkv=self._part(f"{prefix}.self_attn.q_proj.weight", rows=3),
+            qkv=self._part(f"{prefix}.self_attn.qkv_proj.weight"),
             out=self._part(f"{prefix}.self_attn.o_proj.weight"),
             norm2=self._part(f"{prefix}.post_attention_layernorm.weight"),
-            gate=self._part(f"{prefix}.mlp.gate_proj.weight"),
-            up=self._part(f"{prefix}.mlp.up_proj.weight"),
+            gate_up=self._part(f"{prefix}.mlp.gate_up_proj.weight"),
             down=self._part(f"{prefix}.mlp.down_proj.weight"),
         )

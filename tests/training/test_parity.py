@@ -88,7 +88,7 @@ def _lean(model: Any, batch: list[Arrays], row_tokens: int) -> tuple[torch.Tenso
     assert fits(model) is None
     lean = LeanLlama(model)
     loss = torch.stack([lean.accumulate(row) for row in flatten(batch, max_row_tokens=row_tokens)]).sum()
-    gradients = dict(lean.named(lean.gradients))
+    gradients = dict(lean.flat.named(lean.gradients))
     return loss, [gradients[name] for name, _ in model.named_parameters()]
 
 
