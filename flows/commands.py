@@ -36,7 +36,7 @@ def plan(options: argparse.Namespace) -> int:
 
     found, store = planned(options)
     measured = measure(found, store)
-    hardware = choose_hardware(measured, name=options.hardware, price=options.price)
+    hardware = choose_hardware(found, measured, name=options.hardware, price=options.price)
     cost = estimate_cost(found, hardware, measured=measured)
     if options.json:
         print(json.dumps({**found.summary(), "reasons": reasons(found, store), "cost": cost}))
@@ -154,7 +154,7 @@ def _cost_so_far(found: Plan, store: Store, options: argparse.Namespace) -> dict
     from mixgrid.cost.estimate import actual_cost, choose_hardware, estimate_cost
     from mixgrid.cost.measured import Measured, measure
 
-    hardware = choose_hardware(measure(found, store), name=options.hardware, price=options.price)
+    hardware = choose_hardware(found, measure(found, store), name=options.hardware, price=options.price)
     estimate = estimate_cost(found, hardware, measured=Measured())
     return {"estimate": estimate, "actual": actual_cost(found, hardware)}
 

@@ -7,10 +7,10 @@ study_status(plan, store)
 from collections.abc import Iterator
 from typing import Any
 
+from mixgrid.cost.estimate import choose_hardware, estimate_cost
+from mixgrid.cost.measured import hours_of, measure
 from mixgrid.live import last_failures, running_now, waits_on_pools
 from mixgrid.plan import Plan
-from mixgrid.record import Record
-from mixgrid.step import Step
 from mixgrid.steps import KIND_ORDER
 from mixgrid.store import Store
 
@@ -46,24 +46,34 @@ def study_status(plan: Plan, store: Store) -> dict[str, Any]:
         "steps": counts,
         "failures": failed,
         "pools": {"working": len(routed) - queued, "queued": queued},
-        "hours": {kind: _hours(plan, kind) for kind in EXPENSIVE},
+        "hours": _hours(plan, store),
     }
 
 
-def _hours(plan: Plan, kind: str) -> dict[str, float | None]:
-    """Hours of work in a kind's records, and the estimate for all its steps: those to make as long as the mean so far.
+def _hours(plan: Plan, store: Store) -> dict[str, dict[str, float | None]]:
+    """Device-hours by kind, as `mixgrid report` gives them, and what they will be once all is made.
 
-    An hour with eight GPUs counts eight. The estimate is None before the first step is made.
+    Of trainings that is what `mixgrid plan` estimates for those to run; of other steps, as long as the mean so far:
+    None before the first of a kind is made.
     """
-    steps = [step for step in plan.steps.values() if step.kind == kind]
-    used = [_seconds(step, plan.found[step.key]) for step in steps if step.key in plan.found]
-    left = sum(step.kind == kind for step in plan.missing().values())
-    whole = sum(used) + left * sum(used) / len(used) if used else None
-    return {"used": round(sum(used) / 3600, 4), "estimated": None if whole is None else round(whole / 3600, 4)}
+    hours = {}
+    for kind in EXPENSIVE:
+        made = [record for record in plan.found.values() if record.kind == kind]
+        left = sum(step.kind == kind for step in plan.missing().values())
+        used = hours_of(made)
+        more = used * left / len(made) if made else None if left else 0.0
+        if kind == "sft" and left:
+            more = _training_left(plan, store)
+        hours[kind] = {"used": round(used, 4), "estimated": None if more is None else round(used + more, 4)}
+    return hours
 
 
-def _seconds(step: Step, record: Record) -> float:
-    return float(record.provenance["seconds"]) * int(getattr(step.runtime, "processes", 1))
+def _training_left(plan: Plan, store: Store) -> float | None:
+    measured = measure(plan, store)
+    hardware = choose_hardware(plan, measured, name=None, price=None)
+    models = estimate_cost(plan, hardware, measured=measured)["models"].values()
+    hours = [model["to_run"]["device_hours"] for model in models]
+    return None if None in hours else sum(hours)
 
 
 def data_lines(plan: Plan) -> Iterator[str]:

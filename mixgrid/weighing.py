@@ -60,12 +60,19 @@ def _effect(part: Part, evidence: Evidence) -> Effect:
     samples = [_sample(sign * weight, cell, part.measure, evidence) for weight, cell in used]
     effect = Effect(
         ground=part.ground, ability=part.measure.ability, benchmark=part.measure.benchmark, unit=_unit(part.measure),
-        words=part.words, cells=tuple(f"{weight:+.3g} {cell.model}: {cell.description}" for weight, cell in used),
+        words=part.words, cells=tuple(f"{weight:+.3g} {_cell_name(cell)}" for weight, cell in used),
+        keys=tuple(min(score.key for score in cell.values[part.measure].scores) for _, cell in used),
         expects=part.expects, value=math.fsum(s.weight * sum(s.scores) / len(s.scores) for s in samples),
         seeds=min((len(s.scores) for s in samples), default=0), n=samples[0].n if samples else None,
     )  # fmt: skip
     found = contrast(samples) if samples else None
     return effect if found is None else _with_interval(effect, found)
+
+
+def _cell_name(cell: Cell) -> str:
+    """`lab.small: 1/8 math`, with the experiments where another recipe trains the same."""
+    apart = f" [{', '.join(cell.experiments)}]" if cell.named_apart else ""
+    return f"{cell.model}: {cell.description}{apart}"
 
 
 def _with_interval(effect: Effect, found: Contrast) -> Effect:

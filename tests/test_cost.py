@@ -9,10 +9,12 @@ import pytest
 from mixgrid.cells import Selection
 from mixgrid.cost.devices import DEVICES, Hardware, find_device
 from mixgrid.cost.estimate import actual_cost, choose_hardware, estimate_cost
-from mixgrid.cost.measured import Measured, trainings_of
+from mixgrid.cost.measured import Measured, measure, trainings_of
 from mixgrid.errors import InputError
 from mixgrid.plan import Plan, make_plan
 from mixgrid.record import Record
+from mixgrid.status import study_status
+from mixgrid.store import Store
 from mixgrid.study_file import parse_study
 
 STUDY = """\
@@ -26,6 +28,7 @@ proportions: [1]
 experiments: [rq4, dmt]
 recipe: {epochs: 3, batch_size: 10, peak_learning_rate: 2.0e-3, warmup_ratio: 0.03, schedule: cosine, precision: bf16}
 """
+LEDGER = {"tokens": 100, "flops": 5000.0, "seconds": 10.0}
 H100 = Hardware(device=DEVICES["H100"], price=2.0, chosen="")
 
 
@@ -94,8 +97,48 @@ def test_actual_cost_adds_up_the_records_of_this_study() -> None:
     plan.found[plan.sources["math"].key] = record("download", {"rows": 100})
     took = actual_cost(plan, H100)
     assert (took["own"]["trainings"], took["own"]["of"], took["own"]["tokens"]) == (2, 5, 200)
-    assert math.isclose(took["own"]["money"], 2 * 2.0)  # two device-hours
+    seconds = 2 * 2 * 7.0  # two steps of 7 s from beginning to end, of two processes each
+    assert math.isclose(took["own"]["device_hours"], seconds / 3600)
+    assert math.isclose(took["own"]["money"], 2.0 * seconds / 3600)
     assert took["rest"]["steps"] == 1
+    assert took["rest"]["kinds"].keys() == {"download"}
+    assert math.isclose(took["rest"]["kinds"]["download"]["device_hours"], 7.0 / 3600)
+
+
+def test_status_counts_the_hours_that_the_report_counts(tmp_path: Path) -> None:
+    plan, store = plan_of(), Store(str(tmp_path))
+    chain = plan.chains["own:rq4.mixed_sequential:1:0"]
+    ledger = {"tokens": 100, "flops": 5000.0, "seconds": 3.0, "processes": 2}
+    plan.found = {step.key: record("sft", ledger, device="NVIDIA H100") for step in chain}
+    hours = study_status(plan, store)["hours"]
+    took = actual_cost(plan, H100)["own"]["device_hours"]
+    left = estimate_cost(plan, H100, measured=measure(plan, store))["models"]["own"]["to_run"]["device_hours"]
+    assert hours["sft"]["used"] == pytest.approx(took, abs=1e-4)
+    assert hours["sft"]["estimated"] == pytest.approx(took + left, abs=1e-4)
+    assert hours["base"] == {"used": 0.0, "estimated": None}  # the first one is still to be made
+
+
+@pytest.mark.parametrize(
+    ("models", "device"),
+    [
+        ("[lab.small, lab.large]", "cpu"),
+        ("[lab.small, {name: own, hub: someone/llama-7b}]", "H100"),
+        (
+            "[{name: wide, scratch: {hidden_size: 1024, intermediate_size: 2752, layers: 16, heads: 16,"
+            " vocabulary_size: 32000}}]",
+            "H100",
+        ),
+    ],
+)
+def test_device_of_a_study_that_never_ran_suits_its_models(models: str, device: str) -> None:
+    plan = plan_of(STUDY.replace("[{name: own, hub: someone/llama-7b}]", models))
+    assert choose_hardware(plan, Measured(), name=None, price=None).device.name == device
+
+
+def test_device_is_the_one_that_trained_whatever_the_models_are() -> None:
+    plan = plan_of(STUDY.replace("[{name: own, hub: someone/llama-7b}]", "[lab.small]"))
+    measured = Measured(trainings=trainings_of([record("sft", LEDGER, device="NVIDIA L4")]))
+    assert choose_hardware(plan, measured, name=None, price=None).device.name == "L4"
 
 
 def test_unknown_size_gives_no_number_instead_of_a_wrong_one() -> None:
@@ -116,4 +159,4 @@ def test_find_device_knows_a_driver_by_a_part_of_its_words(said: str, name: str)
 
 def test_choose_hardware_without_a_known_name_is_refused_with_those_there_are() -> None:
     with pytest.raises(InputError, match="did you mean 'H100'"):
-        choose_hardware(Measured(), name="H10", price=None)
+        choose_hardware(plan_of(), Measured(), name="H10", price=None)

@@ -1,5 +1,6 @@
 """The report's folder: the page of a study as `mixgrid report` writes it, in a browser, with what lies beside it."""
 
+import json
 import random
 import re
 import time
@@ -15,6 +16,7 @@ from flows.command_line import main
 from mixgrid.benchmarks import load_benchmarks
 from mixgrid.cells import Selection
 from mixgrid.plan import Plan, make_plan
+from mixgrid.report.contents import rewritten
 from mixgrid.store import Store
 from mixgrid.study_file import load_study
 
@@ -91,13 +93,59 @@ def test_report_of_an_unfinished_study_has_findings_and_every_link_leads_somewhe
     found = Links(text)
     assert all(link[1:] in found.ids if link[0] == "#" else (page.parent / link).is_file() for link in found.links)
     items = {link for link in found.links if link.startswith("items/")}
-    finals = {s.key for n, s in zip(plan.names.scores, plan.scores, strict=True) if not _on_the_way(plan, n.checkpoint)}
-    assert items == {f"items/{key[:16]}.parquet" for key in finals}
-    assert len(list(page.parent.glob("figure-*.svg"))) == text.count("<svg xmlns")
+    assert items == {f"items/{step.key[:16]}.parquet" for step in plan.scores}
+    drawings = list(page.parent.glob("figure-*.svg"))
+    assert len(drawings) == text.count("<svg xmlns")
+    assert not any(Links(drawing.read_text(encoding="utf-8")).links for drawing in drawings)
 
 
-def _on_the_way(plan: Plan, checkpoint: int) -> bool:
-    return plan.names.checkpoints[checkpoint].at is not None
+def test_report_leads_from_every_point_and_every_effect_to_its_number(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, file = scored(tmp_path, models="lab.small", proportions="1, 1/4, 1/16", seeds="0", at="1/2")
+    text = report(file, capsys).read_text(encoding="utf-8")
+    markers = re.findall(r"<svg xmlns.*?</svg>", text, re.DOTALL)
+    points = sum(drawing.count("<polyline") and drawing.count('transform="translate') for drawing in markers)
+    assert points
+    assert points == sum(len(re.findall('<a href="#c[0-9a-f]{16}-', drawing)) for drawing in markers)
+    findings = text[text.index("<h2>Findings") : text.index("<h2>Score against amount")]
+    weights = re.findall(r"(?:<a href=\"#c[0-9a-f]{16}-[^>]*>)?[+-][0-9.]+ lab.small: ", findings)
+    assert weights
+    assert all(weight.startswith("<a") for weight in weights)
+
+
+def test_report_that_has_become_smaller_leaves_nothing_of_the_larger_one_and_all_of_the_readers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, file = scored(tmp_path, models="lab.small", proportions="1, 1/4, 1/16", seeds="0", at="1/2")
+    folder = report(file, capsys).parent
+    own = {"notes.md", "figure-1-annotated.svg", "items/mine.txt"}
+    for name in own:
+        (folder / name).write_text("mine")
+    before = _files(folder)
+    assert main(["report", str(file), "--store", str(tmp_path / "store"), "--only", "rq1"]) == 0
+    after = _files(folder)
+    assert own < after < before
+    assert "curves.csv" in before - after
+    listed = set(json.loads((folder / "contents.json").read_text())["files"])
+    assert after == listed | own | {"contents.json"}
+
+
+@pytest.mark.parametrize("list_", ['{"files": ["../outside", "/outside", "items/../../outside", 7]}', "[]", "no json"])
+def test_report_removes_nothing_outside_its_folder_whatever_its_list_says(tmp_path: Path, list_: str) -> None:
+    store = Store(str(tmp_path))
+    (tmp_path / "reports" / "demo").mkdir(parents=True)
+    for place in (tmp_path / "outside", tmp_path / "reports" / "outside"):
+        place.write_text("mine")
+    (tmp_path / "reports" / "demo" / "contents.json").write_text(list_)
+    with rewritten(store, "reports/demo", ["report.html"]):
+        pass
+    assert (tmp_path / "outside").exists()
+    assert (tmp_path / "reports" / "outside").exists()
+
+
+def _files(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_report_of_the_paper_shows_its_printed_numbers() -> None:
@@ -105,9 +153,14 @@ def test_report_of_the_paper_shows_its_printed_numbers() -> None:
     from mixgrid.report import render_report
 
     page = render_report(study="paper", question="?", rows=paper_rows(), complete=True, printed=paper_rows())
-    own = page.count('<figure class="curves">')
-    assert own
-    assert 2 * page.count("as the paper printed it") == own
+    pairs = page.split('<div class="panels pairs">')[1:]
+    assert pairs
+    for figure in pairs:
+        drawn = figure.split("</figure>")[0]
+        ticks = [set(re.findall(r'text-anchor="end">(.*?)<', panel)) for panel in drawn.split("<h4>")[1:]]
+        titles = re.findall(r"<h4>(.*?)</h4>", drawn)
+        assert [f"{title} <span>as the paper printed it</span>" for title in titles[::2]] == titles[1::2]
+        assert ticks[::2] == ticks[1::2]  # one scale, so that the two can be compared
 
 
 @pytest.mark.slow

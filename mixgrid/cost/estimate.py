@@ -10,15 +10,17 @@ rest is assumed, and every assumption is listed.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mixgrid.cost.devices import DEVICES, PRICES_OF, Hardware, find_device
-from mixgrid.cost.measured import Measured, trainings_of
+from mixgrid.cost.measured import Measured, hours_of, trainings_of
 from mixgrid.errors import InputError
 from mixgrid.names import choose
 from mixgrid.plan import Plan
+from mixgrid.record import Record
 from mixgrid.step import Step
+from mixgrid.steps import KIND_ORDER
 from mixgrid.steps.base import BaseSettings
 from mixgrid.steps.sft import SftSettings
 
@@ -27,8 +29,19 @@ TOKENS_AN_EXAMPLE: Mapping[str, int] = {"sharegpt": 1200, "messages": 600, "alpa
 _GENERATED = 60
 
 
-def choose_hardware(measured: Measured, *, name: str | None, price: float | None) -> Hardware:
-    """The device asked for, else the one that trained most so far, else an H100. Raises InputError if unknown."""
+SMALL = 20_000_000
+"""Parameters up to which a model that is drawn here trains on a core; what is larger, or from a hub, on a GPU.
+
+On a core, ten million tokens of 20M parameters take nine hours; a lab model of 0.3M takes eight minutes.
+"""
+
+
+def choose_hardware(plan: Plan, measured: Measured, *, name: str | None, price: float | None) -> Hardware:
+    """The device asked for, else the one that trained most so far, else one that suits the study's models.
+
+    That is a core where all of them are small and drawn here, as the lab's are, and an H100 otherwise. Raises
+    InputError if `name` is unknown.
+    """
     if name is not None:
         found = find_device(name)
         if found is None:
@@ -43,10 +56,15 @@ def choose_hardware(measured: Measured, *, name: str | None, price: float | None
             known = find_device(training.device)
             if known is not None:
                 seconds[known.name] = seconds.get(known.name, 0.0) + training.device_seconds
-        found = DEVICES[max(seconds, key=seconds.__getitem__)] if seconds else DEVICES["H100"]
+        small = all(_is_small(step.settings) for step in plan.bases.values())
+        found = DEVICES[max(seconds, key=seconds.__getitem__) if seconds else "cpu" if small else "H100"]
         chosen = "it trained what is in the store" if seconds else "nothing was trained so far; choose with --hardware"
     assert found is not None
     return Hardware(device=found, price=found.price if price is None else price, chosen=chosen)
+
+
+def _is_small(settings: Any) -> bool:
+    return settings.shape is not None and settings.shape.parameters <= SMALL
 
 
 def estimate_cost(plan: Plan, hardware: Hardware, *, measured: Measured) -> dict[str, Any]:
@@ -75,20 +93,31 @@ def estimate_cost(plan: Plan, hardware: Hardware, *, measured: Measured) -> dict
 
 
 def actual_cost(plan: Plan, hardware: Hardware) -> dict[str, dict[str, Any]]:
-    """What each model's trainings took that are in the store, and the other steps' seconds under the name "rest"."""
+    """What each model's trainings took that are in the store, and under the name "rest" all other steps, by kind too.
+
+    Hours are `hours_of`, as in `mixgrid status`.
+    """
     found: dict[str, dict[str, Any]] = {}
     for model in plan.bases:
         keys = {step.key for cell in plan.cells if cell.model == model for step in plan.chains[cell.name]}
-        trainings = trainings_of(plan.found[key] for key in keys if key in plan.found)
-        hours = sum(t.device_seconds for t in trainings) / 3600
+        records = [plan.found[key] for key in keys if key in plan.found]
+        trainings = trainings_of(records)
         found[model] = {
             "tokens": sum(t.tokens for t in trainings), "flops": sum(t.flops for t in trainings),
-            "device_hours": hours, "money": hours * hardware.price, "trainings": len(trainings), "of": len(keys),
+            **_spent(records, hardware), "trainings": len(records), "of": len(keys),
         }  # fmt: skip
     rest = [record for record in plan.found.values() if record.kind != "sft"]
-    hours = sum(float(record.provenance.get("seconds", 0)) for record in rest) / 3600
-    found["rest"] = {"device_hours": hours, "money": hours * hardware.price, "steps": len(rest)}
+    kinds = {kind: [record for record in rest if record.kind == kind] for kind in KIND_ORDER}
+    found["rest"] = {
+        **_spent(rest, hardware), "steps": len(rest),
+        "kinds": {kind: {**_spent(of, hardware), "steps": len(of)} for kind, of in kinds.items() if of},
+    }  # fmt: skip
     return found
+
+
+def _spent(records: Sequence[Record], hardware: Hardware) -> dict[str, float]:
+    hours = hours_of(records)
+    return {"device_hours": hours, "money": hours * hardware.price}
 
 
 def tokens_of(plan: Plan, step: Step, assumed: dict[str, None]) -> float | None:

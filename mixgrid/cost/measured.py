@@ -3,7 +3,7 @@
 measure(plan, store)
     ->  Measured(trainings=[Training(label="lab.small-s0-...", device="cpu", tokens=65604, flops=1.1e11, ...)])
 
-Seconds are those of the training steps; what surrounds them (loading, saving) is in a record's provenance.
+Speeds are those of the training itself; `hours_of` counts whole steps, loading and saving included: what is paid.
 """
 
 from collections.abc import Iterable, Sequence
@@ -51,6 +51,12 @@ def measure(plan: Plan, store: Store) -> Measured:
     """The plan's own trainings, whose records it has; before the first of them, those of all studies in the store."""
     own = trainings_of(plan.found[key] for key, step in plan.steps.items() if step.kind == "sft" and key in plan.found)
     return Measured(trainings=own or trainings_of(store.records("sft")))
+
+
+def hours_of(records: Iterable[Record]) -> float:
+    """Device-hours that steps took from beginning to end: an hour with eight devices counts eight."""
+    seconds = (float(r.provenance.get("seconds", 0)) * int(r.ledger.get("processes", 1)) for r in records)
+    return sum(seconds) / 3600
 
 
 def trainings_of(records: Iterable[Record]) -> list[Training]:

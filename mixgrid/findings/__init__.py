@@ -64,7 +64,8 @@ class Effect:
     """A part's value: positive is better, also for a loss. `adjusted_p` is Holm's, over the finding's effects.
 
     `low` and `high` are None where the items' noise is unknown. `detectable`: the true value that would have been seen
-    in four of five repetitions. `seeds` is the fewest a cell has: with 1 the noise of training is not covered.
+    in four of five repetitions. `seeds` is the fewest a cell has: with 1 the noise of training is not covered. `keys`
+    has each cell's first score, by which the report finds it.
     """
 
     ground: str
@@ -75,6 +76,7 @@ class Effect:
     cells: tuple[str, ...]
     expects: Direction
     value: float
+    keys: tuple[str, ...] = ()
     low: float | None = None
     high: float | None = None
     p: float | None = None

@@ -4,6 +4,7 @@
     reports/demo/results.csv, results.parquet       and curves.*, where a study evaluates on the way
     reports/demo/figure-1.svg, figure-2.svg, ...    the page's figures, each panel a file
     reports/demo/items/c0ffee0123456789.parquet     every item behind a score, by its key (a local store; hard links)
+    reports/demo/contents.json                      the names of all of these, for the next report (`contents.py`)
 
 It is made of what the store has: of a finished study its own findings and laws, else those of the scores so far.
 """
@@ -21,12 +22,14 @@ from typing import Any
 from mixgrid.errors import DamagedArtifact
 from mixgrid.plan import Plan
 from mixgrid.record import Record
+from mixgrid.report.contents import rewritten
 from mixgrid.report.page import render_report
 from mixgrid.results import curve_rows, evidence_of, recipe_rows, result_rows, write_table
 from mixgrid.store import Store
 
 PAPER = "paper"
 _SVG = re.compile(r"<svg xmlns.*?</svg>", re.DOTALL)
+_LINK = re.compile(r"</?a\b[^>]*>")
 
 
 def write_report(plan: Plan, store: Store, *, cost: Mapping[str, Any]) -> str:
@@ -35,18 +38,19 @@ def write_report(plan: Plan, store: Store, *, cost: Mapping[str, Any]) -> str:
     records = plan.scored
     rows, curves = result_rows(plan.names, records), curve_rows(plan.names, records)
     folder = f"reports/{study.name}"
-    files = [*_write_tables(store, folder, rows, curves), *_link_items(store, folder, records)]
+    tables, items = _tables(rows, curves), _items(store, records)
     findings, law, recommendation = _judged(plan, store, records)
     page = render_report(
         study=study.name, question=study.question, rows=rows, complete=None not in records, findings=findings, law=law,
         recommendation=recommendation, curves=curves, printed=_printed(study.name), cost=cost, ledger=ledger(plan),
-        files=files,
+        files=[*tables, *items],
     )  # fmt: skip
-    style = resources.files("mixgrid.report").joinpath("style.css").read_text(encoding="utf-8")
-    for number, drawing in enumerate(_SVG.findall(page), start=1):
-        alone = drawing.replace("<title>", f"<style>{style}</style><title>", 1)
-        store.write_atomically(f"{folder}/figure-{number}.svg", alone.encode())
-    store.write_atomically(f"{folder}/report.html", page.encode())
+    written = {**tables, **_drawings(page), "report.html": page.encode()}
+    with rewritten(store, folder, [*written, *items]):
+        for name, source in items.items():
+            _link(source, Path(store.location(f"{folder}/{name}")))
+        for name, data in written.items():
+            store.write_atomically(f"{folder}/{name}", data)
     return f"{folder}/report.html"
 
 
@@ -106,35 +110,42 @@ def _printed(study: str) -> list[dict[str, Any]]:
     return paper_rows() if study == PAPER else []
 
 
-def _write_tables(
-    store: Store, folder: str, rows: Sequence[dict[str, Any]], curves: Sequence[dict[str, Any]]
-) -> list[str]:
-    names = []
+def _drawings(page: str) -> dict[str, bytes]:
+    """The page's figures by file name, each with the style that the page gives it and without links into the page."""
+    style = resources.files("mixgrid.report").joinpath("style.css").read_text(encoding="utf-8")
+    drawings = {}
+    for number, drawing in enumerate(_SVG.findall(page), start=1):
+        alone = _LINK.sub("", drawing).replace("<title>", f"<style>{style}</style><title>", 1)
+        drawings[f"figure-{number}.svg"] = alone.encode()
+    return drawings
+
+
+def _tables(rows: Sequence[dict[str, Any]], curves: Sequence[dict[str, Any]]) -> dict[str, bytes]:
+    """CSV and Parquet of the rows that there are, by file name."""
+    files = {}
     with tempfile.TemporaryDirectory() as local:
         for table, of in (("results", rows), ("curves", curves)):
             for format in ("csv", "parquet") if of else ():
                 path = Path(local) / f"{table}.{format}"
                 write_table(of, format=format, path=path)
-                store.write_atomically(f"{folder}/{path.name}", path.read_bytes())
-                names.append(path.name)
-    return names
+                files[path.name] = path.read_bytes()
+    return files
 
 
-def _link_items(store: Store, folder: str, records: Sequence[Record | None]) -> list[str]:
-    """Each score's items as a file beside the page: a hard link, or a copy; none from a remote store."""
-    names: list[str] = []
+def _items(store: Store, records: Sequence[Record | None]) -> dict[str, Path]:
+    """Where each score's items lie, by the name of the file beside the page; none in a remote store."""
     if not store.is_local:
-        return names
-    items = Path(store.location(folder)) / "items"
-    items.mkdir(parents=True, exist_ok=True)
-    for record in records:
-        if record is None or "items.parquet" not in record.files:
-            continue
-        name, source = f"{record.key[:16]}.parquet", Path(store.location(record.folder)) / record.attempt
-        if not (items / name).exists():
-            try:
-                os.link(source / "items.parquet", items / name)
-            except OSError:
-                shutil.copyfile(source / "items.parquet", items / name)
-        names.append(f"items/{name}")
-    return names
+        return {}
+    kept = (record for record in records if record is not None and "items.parquet" in record.files)
+    root = Path(store.root)
+    return {f"items/{r.key[:16]}.parquet": root / r.folder / r.attempt / "items.parquet" for r in kept}
+
+
+def _link(source: Path, target: Path) -> None:
+    """A hard link, or a copy where the file system has none."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if not target.exists():
+        try:
+            os.link(source, target)
+        except OSError:
+            shutil.copyfile(source, target)

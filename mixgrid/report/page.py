@@ -11,11 +11,13 @@ from importlib import resources
 from typing import Any
 
 from mixgrid.findings import Finding
-from mixgrid.report.charts import FIGURES, render_figure, render_legend
+from mixgrid.report.charts import FIGURES, render_figure
 from mixgrid.report.cost import render_cost
+from mixgrid.report.drawing import render_legend
 from mixgrid.report.findings import render_findings
 from mixgrid.report.forgetting import render_forgetting
-from mixgrid.report.law import render_law, render_recommendation
+from mixgrid.report.law import render_law
+from mixgrid.report.recommendation import render_recommendation
 from mixgrid.report.tables import render_cells, render_ledger, render_rows, render_strategies
 from mixgrid.report.text import escape
 from mixgrid.result_cells import Cell, Measure, Row, build_cells, find_measures, find_models, is_number, unique_rows
@@ -34,7 +36,12 @@ READING = (
 CURVES = (
     "k is the kept fraction of a source, on a logarithmic axis; the panels of a figure share one scale. Points are"
     " means over seeds, set side by side where they share a k; thin bars are the 95 % item intervals, thick ones the"
-    " range over seeds. The thin dotted line is the base model. For response loss, lower is better."
+    " range over seeds. A point leads to its number, n, interval and key. The thin dotted line is the base model. For"
+    " response loss, lower is better."
+)
+PRINTED = (
+    "Beside each model’s panel is what the paper printed, on the same scale, with the intervals that its numbers of"
+    " items leave."
 )
 
 
@@ -53,12 +60,13 @@ def render_report(
     printed: Sequence[Mapping[str, Any]] = (),
     cost: Mapping[str, Any] | None = None,
     files: Collection[str] = (),
+    more: str = "",
 ) -> str:
     """One self-contained HTML page; `rows` are those of `mixgrid results`, in any order, copies allowed.
 
     `curves`: checkpoints on the way. `printed`: the paper's rows, where the study is the paper's. `cost`: the
     estimate and what it took, `{"estimate": ..., "actual": ...}`. `files` lie beside the page: tables, and
-    `items/<key>.parquet`.
+    `items/<key>.parquet`. `more` says where a reader finds what this page lacks.
     """
     unique = unique_rows(rows)
     measures = find_measures(unique)
@@ -68,14 +76,14 @@ def render_report(
         "" if complete else INCOMPLETE,
         _summary(unique, cells) if cells else '<p class="summary">There are no scores yet.</p>',
         _notes(notes),
-        render_recommendation(recommendation) if recommendation else "",
+        render_recommendation(recommendation, measures, cells) if recommendation else "",
         _strategies(measures, cells) if cells else "",
         render_findings(findings),
         _curves(measures, cells, build_cells(printed, measures)) if cells else "",
-        render_forgetting(measures, cells, curves),
+        render_forgetting(measures, cells, curves, files),
         render_law(law) if law else "",
         render_cost(cost) if cost else "",
-        _details(unique, measures, cells, ledger, files),
+        _details(unique, measures, cells, ledger, files, more),
     ]
     body = f"<main>{''.join(sections)}</main>"
     style = resources.files("mixgrid.report").joinpath("style.css").read_text(encoding="utf-8")
@@ -139,26 +147,21 @@ def _strategies(measures: Sequence[Measure], cells: Sequence[Cell]) -> str:
 
 
 def _curves(measures: Sequence[Measure], cells: Sequence[Cell], printed: Sequence[Cell]) -> str:
-    """Each figure for each measure; `printed` are the paper's own cells, in panels of their own below."""
+    """Each figure for each measure; `printed` are the paper's own cells, in panels beside the study's."""
     sections = []
+    beside = f" {PRINTED}" if printed else ""
     for figure in FIGURES:
-        drawn = "".join(
-            render_figure(figure, measure, cells) + _as_printed(render_figure(figure, measure, printed))
-            for measure in measures
-        )
+        drawn = "".join(render_figure(figure, measure, cells, printed) for measure in measures)
         if drawn:
-            words = f"<p>{figure.caption} {CURVES}</p>{render_legend(figure.series)}"
+            legend = render_legend((series.name, series.meaning, series.style) for series in figure.series)
+            words = f"<p>{figure.caption} {CURVES}{beside}</p>{legend}"
             sections.append(f"<section><h2>{figure.title}</h2>{words}{drawn}</section>")
     return "".join(sections)
 
 
-def _as_printed(figure: str) -> str:
-    return f'<p class="printed">The same as the paper printed it:</p>{figure}' if figure else ""
-
-
 def _details(
     rows: Sequence[Row], measures: Sequence[Measure], cells: Sequence[Cell], ledger: Sequence[Mapping[str, Any]],
-    files: Collection[str],
+    files: Collection[str], more: str,
 ) -> str:  # fmt: skip
     parts = []
     beside = [name for name in files if not name.startswith("items/")]
@@ -169,7 +172,7 @@ def _details(
     if ledger:
         parts.append((f"Ledger ({len(ledger)})", render_ledger(ledger)))
     details = "".join(f"<details><summary>{name}</summary>{table}</details>" for name, table in parts)
-    words = f"<p>The same as files, beside this page: {links}.</p>" if links else ""
+    words = f"<p>The same as files, beside this page: {links}. {escape(more)}</p>" if links else ""
     return f"<section><h2>All numbers</h2>{words}{details}</section>" if parts else ""
 
 

@@ -28,25 +28,36 @@ def render_strategies(measures: Sequence[Measure], cells: Sequence[Cell], *, mod
         stages = "" if cell.strategy == "single" else f"<small>{escape(cell.description)}</small>"
         body.append(f'<tr><th scope="row">{escape(cell.label)}{stages}</th>{numbers}</tr>')
     head = _measure_head(measures, sizes)
-    return _scroll(f"Strategies, {model}", f'<table class="strategies">{head}<tbody>{"".join(body)}</tbody></table>')
+    return scroll(f"Strategies, {model}", f'<table class="strategies">{head}<tbody>{"".join(body)}</tbody></table>')
 
 
 def render_cells(measures: Sequence[Measure], cells: Sequence[Cell], beside: Collection[str] = ()) -> str:
     """Every cell's mean with its item interval, range over seeds and t interval."""
-    names = ("model", "cell", "stages", "experiments", "ability", "benchmark")
+    return _numbers("Every cell", measures, [(cell, cell.label) for cell in cells], beside, second="cell")
+
+
+def render_points(measures: Sequence[Measure], points: Sequence[tuple[Cell, str]], beside: Collection[str] = ()) -> str:
+    """The same for checkpoints on the way, each with how many stages it has trained."""
+    return _numbers("Every point inside a stage", measures, points, beside, second="stages trained")
+
+
+def _numbers(
+    name: str, measures: Sequence[Measure], cells: Sequence[tuple[Cell, str]], beside: Collection[str], *, second: str
+) -> str:
+    names = ("model", second, "stages", "experiments", "ability", "benchmark")
     figures = ("mean", "n", "items, 95 %", "seeds", "range over seeds", "t interval over seeds")
     body: list[list[object]] = []
-    for cell in cells:
+    for cell, words_of in cells:
         for m in (m for m in measures if m in cell.values):
             value, summary = cell.values[m], cell.values[m].summary
             seeds = _span(m, summary.lowest, summary.highest) if summary.seeds > 1 else ""
             t = _span(m, summary.interval.low, summary.interval.high) if summary.interval else ""
-            words = [cell.model, cell.label, cell.description, ", ".join(cell.experiments), m.ability, m.benchmark]
+            words = [cell.model, words_of, cell.description, ", ".join(cell.experiments), m.ability, m.benchmark]
             numbers = [m.format(summary.mean), value.n or "", _items(value, m), len(cell.seeds) or "", seeds, t]
             keys = Markup(" ".join(_key(score.key, beside) for score in value.scores))
             body.append([*words, *numbers, keys])
-    ids = [anchor(cell, m) for cell in cells for m in measures if m in cell.values]
-    return _plain("Every cell", (*names, *figures, "key"), body, figures=figures, ids=ids)
+    ids = [anchor(cell.values[m], m) for cell, _ in cells for m in measures if m in cell.values]
+    return _plain(name, (*names, *figures, "key"), body, figures=figures, ids=ids)
 
 
 def render_rows(rows: Sequence[Row], beside: Collection[str] = ()) -> str:
@@ -76,9 +87,14 @@ def _best(means: Sequence[float], measure: Measure) -> float | None:
     return min(means) if measure.lower_is_better else max(means)
 
 
-def anchor(cell: Cell, measure: Measure) -> str:
+def anchor(value: Value, measure: Measure) -> str:
     """The id of a number's row among all cells: from the key of its first score."""
-    return f"c{min(score.key for score in cell.values[measure].scores)[:16]}-{measure.benchmark}"
+    return anchor_of(min(score.key for score in value.scores), measure.benchmark)
+
+
+def anchor_of(key: str, benchmark: str) -> str:
+    """The same, where the first score's key is known."""
+    return f"c{key[:16]}-{benchmark}"
 
 
 class Markup(str):
@@ -103,7 +119,7 @@ def _score(cell: Cell, measure: Measure, best: float | None, *, show_n: bool) ->
         lines.append(f"{summary.seeds} seeds: {_span(measure, summary.lowest, summary.highest)}")
     if show_n and value.n is not None:
         lines.append(f"n {value.n:,}")
-    number = f'<a href="#{escape(anchor(cell, measure))}"><b>{measure.format(summary.mean)}</b></a>'
+    number = f'<a href="#{escape(anchor(value, measure))}"><b>{measure.format(summary.mean)}</b></a>'
     if summary.mean == best:
         number = f'<mark>{number} <span class="best">best</span></mark>'
     return f"<td>{number}{''.join(f'<small>{line}</small>' for line in lines)}</td>"
@@ -150,9 +166,9 @@ def _plain(
     )
     named = itertools.chain((f' id="{escape(name)}"' for name in ids), itertools.repeat(""))
     body = "".join(f"<tr{name}>{line}</tr>" for line, name in zip(lines, named, strict=False))
-    return _scroll(name, f'<table class="plain"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>')
+    return scroll(name, f'<table class="plain"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>')
 
 
-def _scroll(name: str, table: str) -> str:
+def scroll(name: str, table: str) -> str:
     """A wide table scrolls inside its own container, also by keyboard."""
     return f'<div class="scroll" role="region" tabindex="0" aria-label="{escape(name)}">{table}</div>'

@@ -16,7 +16,10 @@ from mixgrid.identity import Settings
 from mixgrid.step import Step
 from mixgrid.steps import Kind, Work
 
-VERSION = 5
+VERSION = 6
+
+
+MORE = "The ledger, the cost and every item behind a score are in the page that mixgrid report writes."
 
 
 class CheckpointNames(Settings):
@@ -91,7 +94,7 @@ def make(work: Work) -> dict[str, Any]:
         (work.folder / f"{name}.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     page = render_report(
         study=settings.study, question=settings.question, rows=rows, complete=True, findings=findings, law=law,
-        recommendation=recommendation, curves=curves,
+        recommendation=recommendation, curves=curves, files=sorted(p.name for p in work.folder.iterdir()), more=MORE,
     )  # fmt: skip
     (work.folder / "report.html").write_text(page, encoding="utf-8")
     return {"rows": len(rows), "verdicts": {finding.name: finding.verdict for finding in findings}}
