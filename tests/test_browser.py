@@ -1,13 +1,24 @@
 """The report in a real browser: headless Chromium draws it, and has nothing to complain about."""
 
+import json
 import os
+import re
 import shutil
 import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from websockets.sync.client import ClientConnection, connect
 
+from mixgrid.evidence import Evidence
+from mixgrid.law import fit_study, recommend
+from mixgrid.paper import paper_rows
 from mixgrid.report import render_report
+from mixgrid.weighing import weigh_all
 
 pytestmark = pytest.mark.server
 QUIET = [
@@ -71,3 +82,106 @@ def test_report_in_a_browser_draws_something_at_phone_and_desktop_width(
     picture = tmp_path / "page.png"
     run(chromium, page, f"--window-size={width},1400", f"--screenshot={picture}")
     assert len(picture.read_bytes()) > 20_000  # an empty page of this size has about 5 kB
+
+
+class Tab:
+    """A browser's tab, driven by its own protocol: the page runs no scripts, the tests do."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self._socket, self._calls = socket, 0
+
+    def call(self, method: str, **parameters: Any) -> dict[str, Any]:
+        self._calls += 1
+        self._socket.send(json.dumps({"id": self._calls, "method": method, "params": parameters}))
+        while (said := json.loads(self._socket.recv(timeout=60))).get("id") != self._calls:
+            pass
+        assert "error" not in said, said
+        return dict(said["result"])
+
+    def value(self, expression: str) -> Any:
+        return self.call("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
+
+    def open(self, page: Path, *, width: int, media: str = "") -> None:
+        self.call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 600
+        )
+        self.call("Emulation.setEmulatedMedia", media=media)
+        self.call("Page.navigate", url=page.as_uri())
+        deadline = time.monotonic() + 30
+        while self.value(f"location.href === {page.as_uri()!r} && document.readyState") != "complete":
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def tab(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
+    """One tab for the module."""
+    profile = tmp_path_factory.mktemp("profile")
+    command = [chromium, *QUIET, "--remote-debugging-port=0", f"--user-data-dir={profile}", "about:blank"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as browser:
+        try:
+            assert browser.stderr is not None
+            ports = (re.search(r"DevTools listening on ws://(\S+?)/", line) for line in browser.stderr)
+            port = next(found for found in ports if found)
+            with urllib.request.urlopen(f"http://{port[1]}/json", timeout=30) as answer:
+                tabs = json.load(answer)
+            address = next(t["webSocketDebuggerUrl"] for t in tabs if t["type"] == "page")
+            with connect(address, max_size=None) as socket:
+                yield Tab(socket)
+        finally:
+            browser.kill()
+
+
+@pytest.fixture(scope="module")
+def full_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The paper's smallest model with every section that its rows allow, and curves on the way."""
+    rows = [row for row in paper_rows() if row["model"] == "llama-7b" and "filtered" not in row["key"]]
+    curves = [
+        {**row, "stage": stage, "at": "1/2", "key": f"{stage}{row['key']}"}
+        for row in rows for stage in range(1, len(row["proportions"]) + 1)
+    ]  # fmt: skip
+    curves = [{**row, "proportions": row["proportions"][: row["stage"]]} for row in curves]
+    laws = fit_study(rows, sizes={"math": 110142, "code": 20022, "general": 86060})
+    html = render_report(
+        study="paper", question="How are they affected?", rows=rows, complete=True, printed=rows, law=laws.document(),
+        recommendation=recommend(laws), findings=weigh_all(Evidence(rows, specialised=("code", "math"))), curves=curves,
+    )  # fmt: skip
+    path = tmp_path_factory.mktemp("full") / "report.html"
+    path.write_text(html, encoding="utf-8")
+    return path
+
+
+NAMES_THAT_MEET = """[...document.querySelectorAll('svg')].flatMap(svg => {
+    const boxes = [...svg.querySelectorAll('.name')].map(text => [text.textContent, text.getBoundingClientRect()]);
+    return boxes.flatMap(([a, p], i) => boxes.slice(i + 1).filter(([, q]) => p.left < q.right && q.left < p.right
+        && p.top + 3 < q.bottom - 3 && q.top + 3 < p.bottom - 3).map(([b]) => a + ' and ' + b));
+})"""
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_report_in_a_browser_scrolls_down_only_and_no_names_in_a_figure_meet(
+    tab: Tab, full_page: Path, width: int
+) -> None:
+    tab.open(full_page, width=width)
+    assert tab.value("document.querySelectorAll('svg .name').length") > 20
+    assert tab.value("document.documentElement.scrollWidth") <= width
+    assert tab.value(NAMES_THAT_MEET) == []
+
+
+def test_report_on_paper_cuts_no_table_off(tab: Tab, full_page: Path) -> None:
+    tab.open(full_page, width=718, media="print")  # A4 less margins of a centimetre
+    shown = "[...document.querySelectorAll('.scroll')].filter(table => table.checkVisibility())"
+    wide = f"{shown}.filter(table => table.scrollWidth > table.clientWidth + 1)"
+    assert tab.value("document.querySelectorAll('section > .scroll').length") >= 4
+    assert tab.value(f"{wide}.map(t => t.getAttribute('aria-label'))") == []
+
+
+def test_report_in_a_browser_opens_the_number_that_a_click_asks_for(tab: Tab, full_page: Path) -> None:
+    tab.open(full_page, width=1280)
+    for link in (".strategies td a", ".recommendation a", ".findings a", "svg a"):
+        tab.value(f"document.querySelector({link!r}).dispatchEvent(new MouseEvent('click', {{bubbles: true}}))")
+        found = "decodeURIComponent(location.hash.slice(1))"
+        assert tab.value(f"document.getElementById({found}).checkVisibility()") is True
+        tab.value(
+            "history.replaceState(null, '', location.pathname), document.querySelectorAll('details').open = false"
+        )

@@ -50,7 +50,7 @@ def test_estimate_before_anything_is_known_is_six_flops_a_parameter_and_token() 
     # math alone is the first stage of three others; sequential is mixed sequential
     unique = 100 + 200 + 300 + 200 + 300
     for name, examples in (("naive", naive), ("unique", unique), ("to_run", unique)):
-        tokens = examples * 3 * 60
+        tokens = examples * 3 * 40
         assert own[name]["tokens"] == tokens
         assert math.isclose(own[name]["flops"], 6 * 7e9 * tokens)
         assert math.isclose(own[name]["device_hours"], 6 * 7e9 * tokens / (0.4 * 989.4e12) / 3600)
@@ -73,8 +73,8 @@ def test_estimate_takes_mean_lengths_of_tokenised_sources() -> None:
 
 def test_estimate_of_a_budget_in_steps_counts_what_the_steps_show() -> None:
     plan = plan_of(STUDY.replace("epochs: 3", "budget: {steps: 4}"))
-    # five different stages of 4 steps with 10 examples of 60 tokens
-    assert estimate_cost(plan, H100, measured=Measured())["models"]["own"]["unique"]["tokens"] == 5 * 4 * 10 * 60
+    # five different stages of 4 steps with 10 examples of 40 tokens
+    assert estimate_cost(plan, H100, measured=Measured())["models"]["own"]["unique"]["tokens"] == 5 * 4 * 10 * 40
 
 
 def test_estimate_goes_on_from_what_was_measured() -> None:

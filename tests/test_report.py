@@ -272,3 +272,47 @@ def test_findings_are_shown_with_verdict_effect_and_interval_and_text_that_stays
     cells = [" ".join(c.split()) for c in next(r for r in page.table if r and r[0].strip() == "7")]
     assert cells[1] == "<b>model"
     assert cells[4:11] == ["above 0", "-49.3 points", "-62.0 points to -37.0 points", "0.002", "150", "3", "against"]
+
+
+def on_the_way(stages: list[dict[str, str]], strategy: str) -> list[dict[str, Any]]:
+    """A row half way through each stage."""
+    return [
+        row(
+            strategy=strategy, proportions=stages[:n], stage=n, at="1/2", score=0.1 * n, key=f"{n}{hash(str(stages)):x}"
+        )
+        for n in range(1, len(stages) + 1)
+    ]
+
+
+def test_forgetting_curves_of_one_strategy_in_two_orders_are_two_lines_that_differ_without_colour() -> None:
+    orders = [[{"code": "1"}, {"math": "1"}], [{"math": "1"}, {"code": "1"}]]
+    ways = [(stages, "sequential") for stages in orders]
+    ways += [([{"code": "1", "math": "1"}, {"general": "1", "math": k}], "dmt") for k in ("1/2", "1/4", "1/8")]
+    rows = [row(strategy=strategy, proportions=stages, proportion="1") for stages, strategy in ways]
+    html = render(rows, curves=[point for stages, strategy in ways for point in on_the_way(stages, strategy)])
+    section = html[html.index("Forgetting on the way") :]
+    svg = ET.fromstring(re.findall("<svg xmlns.*?</svg>", section)[0])
+    lines, names = svg.findall(f"{SVG}polyline"), re.findall('<ul class="legend">(.*?)</ul>', section)[0]
+    assert len(lines) == 5
+    assert len({line.get("stroke-dasharray") for line in lines}) == 5
+    assert len({marker.get("d") for marker in svg.iter(f"{SVG}path") if marker.get("transform")}) == 5
+    assert "sequential: code → math" in names
+    assert "sequential: math → code" in names
+
+
+def test_forgetting_with_more_lines_than_styles_says_which_it_leaves_out() -> None:
+    ways = [[{"math": f"1/{k}"}, {"general": "1"}] for k in range(2, 10)]
+    rows = [row(strategy="dmt", proportions=stages, proportion=stages[0]["math"]) for stages in ways]
+    html = render(rows, curves=[point for stages in ways for point in on_the_way(stages, "dmt")])
+    assert re.search("Not drawn, to keep panels readable: (DMT, k = 1/[0-9](, )?){2}\\.", html)
+
+
+def test_report_says_the_thresholds_of_findings_and_recommendation() -> None:
+    recommendation = {"weights": {"math": 1.0}, "budget": None, "models": [
+        {"model": "lab.small", "best": None, "reason": "too few cells"},
+    ]}  # fmt: skip
+    finding = Finding(name="dmt", number=7, claim="DMT keeps both.", verdict="not tested", experiment="add dmt")
+    text = " ".join(Page(render([row()], recommendation=recommendation, findings=[finding])).texts)
+    for threshold in ("85 %", "20 %", "p below 0.05", "4 of 5", "10%", "2,000 surfaces", "takes 8 cells with 3"):
+        assert threshold in text
+    assert "No recommendation: too few cells." in text

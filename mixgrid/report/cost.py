@@ -47,7 +47,9 @@ def render_cost(cost: Mapping[str, Any]) -> str:
 
 
 def _number(value: float | None) -> str:
-    """Three digits at least: a lab's hours and dollars are small, a cluster's are not."""
+    """Three digits: a lab's hours and dollars are small, a cluster's are not."""
     if value is None:
         return "unknown"
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}" if value >= 1e-4 or not value else f"{value:.1e}"
+    if 0 < value < 0.001:
+        return "< 0.001"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
