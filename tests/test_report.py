@@ -274,12 +274,14 @@ def test_findings_are_shown_with_verdict_effect_and_interval_and_text_that_stays
     assert cells[4:11] == ["above 0", "-49.3 points", "-62.0 points to -37.0 points", "0.002", "150", "3", "against"]
 
 
+def digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def on_the_way(stages: list[dict[str, str]], strategy: str) -> list[dict[str, Any]]:
     """A row half way through each stage."""
     return [
-        row(
-            strategy=strategy, proportions=stages[:n], stage=n, at="1/2", score=0.1 * n, key=f"{n}{hash(str(stages)):x}"
-        )
+        row(strategy=strategy, proportions=stages[:n], stage=n, at="1/2", score=0.1 * n, key=digest(repr(stages[:n])))
         for n in range(1, len(stages) + 1)
     ]
 

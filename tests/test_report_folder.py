@@ -13,10 +13,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from flows.command_line import main
+from mixgrid.artifact import Artifact
 from mixgrid.benchmarks import load_benchmarks
 from mixgrid.cells import Selection
 from mixgrid.plan import Plan, make_plan
 from mixgrid.report.contents import rewritten
+from mixgrid.step import Step
+from mixgrid.steps import Work
+from mixgrid.steps.aggregate import make
 from mixgrid.store import Store
 from mixgrid.study_file import load_study
 
@@ -97,6 +101,33 @@ def test_report_of_an_unfinished_study_has_findings_and_every_link_leads_somewhe
     drawings = list(page.parent.glob("figure-*.svg"))
     assert len(drawings) == text.count("<svg xmlns")
     assert not any(Links(drawing.read_text(encoding="utf-8")).links for drawing in drawings)
+
+
+def test_page_of_the_aggregate_links_its_tables_and_says_where_the_rest_is(tmp_path: Path) -> None:
+    plan, _ = scored(tmp_path, models="lab.small", proportions="1, 1/4, 1/16", seeds="0", at="1/2")
+    store = Store(str(tmp_path / "store"))
+    for source in plan.sources.values():
+        with store.attempt(source) as attempt:
+            attempt.commit(ledger={"rows": 512})
+    inputs = {name: [opened(store, step) for step in of] for name, of in inputs_of(plan.aggregate)}
+    folder = tmp_path / "aggregate"
+    folder.mkdir()
+    make(Work(settings=plan.aggregate.settings, inputs=inputs, folder=folder))
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    files = {link for link in Links(page).links if not link.startswith("#")}
+    assert files == {path.name for path in folder.iterdir()} - {"report.html"}
+    assert {"results.csv", "curves.parquet", "findings.json", "law.json"} < files
+    assert "mixgrid report" in page[page.index("<h2>All numbers") :]
+
+
+def inputs_of(step: Step) -> list[tuple[str, list[Step]]]:
+    return [(name, [*given]) for name, given in step.inputs.items() if not isinstance(given, Step)]
+
+
+def opened(store: Store, step: Step) -> Artifact:
+    found = store.find(step)
+    assert found is not None
+    return store.open(found)
 
 
 def test_report_leads_from_every_point_and_every_effect_to_its_number(

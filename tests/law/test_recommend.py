@@ -8,7 +8,8 @@ from mixgrid.errors import StudyError
 from mixgrid.law import StudyLaw, fit_study, recommend
 from mixgrid.law.candidates import Budget
 from mixgrid.law.words import recommendation_lines
-from mixgrid.report.law import render_law, render_recommendation
+from mixgrid.report.law import render_law
+from mixgrid.report.recommendation import render_recommendation
 
 SIZES = {"sums": 1000, "chat": 1000}
 Rows = list[dict[str, Any]]
