@@ -112,7 +112,9 @@ def results(options: argparse.Namespace) -> int:
     with _temporary() as path:
         if options.format == "json":
             curves = curve_rows(found.names, found.scored)
-            path.write_text(to_json(rows, curves, study=found.study.name), encoding="utf-8")
+            apart = found.names.out_of_domain
+            text = to_json(rows, curves, study=found.study.name, out_of_domain=apart)
+            path.write_text(text, encoding="utf-8")
         else:
             write_table(rows, format="csv" if options.format == "table" else options.format, path=path)
         _deliver(path, options.output)

@@ -40,10 +40,11 @@ def recommend(options: argparse.Namespace) -> int:
 
 
 def _sizes(plan: Plan) -> dict[str, int]:
-    unknown = [ability for ability, n in plan.sizes.items() if n is None]
+    sizes = {ability: plan.sizes[ability] for ability in plan.study.abilities}
+    unknown = [ability for ability, n in sizes.items() if n is None]
     if unknown:
         raise StudyError(f"study {plan.study.name}: how many rows {unknown[0]} has is unknown before it is downloaded")
-    return {ability: n for ability, n in plan.sizes.items() if n is not None}
+    return {ability: n for ability, n in sizes.items() if n is not None}
 
 
 def _weights(text: str | None) -> dict[str, float] | None:
@@ -74,13 +75,14 @@ def _budget(text: str | None, plan: Plan) -> "Budget | None":
 
 def _tokens_each(plan: Plan) -> dict[str, float]:
     """Each ability's mean tokens an example, over the study's tokenizers. Raises StudyError before there are any."""
-    found: dict[str, list[float]] = {ability: [] for ability in plan.sources}
+    found: dict[str, list[float]] = {ability: [] for ability in plan.study.abilities}
     for key, step in plan.steps.items():
         if step.kind == "tokenize" and key in plan.found:
             rows, ledger = step.inputs["rows"], plan.found[key].ledger
             assert isinstance(rows, Step)
-            ability = next(a for a, source in plan.sources.items() if source.key == rows.key)
-            found[ability].append(ledger["tokens"] / max(1, ledger["examples"]))
+            source = next(name for name, source in plan.sources.items() if source.key == rows.key)
+            if source in found:
+                found[source].append(ledger["tokens"] / max(1, ledger["examples"]))
     lacking = [ability for ability, means in found.items() if not means]
     if lacking:
         raise StudyError(

@@ -14,6 +14,7 @@ from fractions import Fraction
 from functools import cache
 
 from mixgrid.artifact import Artifact
+from mixgrid.filters import FILTERED
 from mixgrid.result_cells import Cell, Measure, Row, build_cells, find_measures, find_models, unique_rows
 from mixgrid.strategies import FULL, Stage, Stages, load_strategies, pooled
 
@@ -106,6 +107,11 @@ class Ground:
     def mix(self, k: Fraction = FULL) -> Cell | None:
         """k of every source in one stage; k=1 is multi-task learning."""
         return self.strategy("multi_task", k)
+
+    def filtered_mix(self, k: Fraction = FULL) -> Cell | None:
+        """`mix` with the general sources filtered: the ablation."""
+        filtered = [FILTERED + ability for ability in self.evidence.general]
+        return self.trained((pooled((*self.evidence.specialised, *filtered), k),)) if filtered else None
 
     def strategy(self, name: str, k: Fraction = FULL) -> Cell | None:
         """A strategy over all abilities."""

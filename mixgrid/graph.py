@@ -2,10 +2,10 @@
 
 graph = Graph(study, lock)
 graph.final(cell)          -> the sft step of the cell's last stage; equal trainings are one object
-graph.scores(checkpoint)   -> its score steps, one a benchmark of each ability
+graph.scores(checkpoint, model, experiments)   -> its score steps, one a benchmark that asks these experiments
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from functools import cached_property
@@ -13,6 +13,7 @@ from functools import cached_property
 from mixgrid.benchmarks import Benchmark, load_benchmarks
 from mixgrid.cells import Cell
 from mixgrid.errors import InputError, StudyError
+from mixgrid.filters import FILTERED
 from mixgrid.pins import Lock, PinnedModel, PinnedSource, pin_model, pin_source
 from mixgrid.runtime import StudyRuntime
 from mixgrid.step import Step
@@ -72,6 +73,14 @@ class Graph:
                 sizes[name] = int(record.ledger["rows"]) if record else pinned.count()
         return sizes
 
+    def rows_of(self, source: str) -> int | None:
+        """The training rows of a stage's source; of a filtered one, before it is read, at most so many."""
+        if source not in self.rows:
+            record = self.store.find(self.download(source)) if self.store else None
+            whole = self.rows[source.removeprefix(FILTERED)]
+            self.rows[source] = int(record.ledger["rows"]) if record else whole
+        return self.rows[source]
+
     @contextmanager
     def _field(self, path: str) -> Iterator[None]:
         """Errors in here name the study and the field."""
@@ -108,9 +117,13 @@ class Graph:
             for so_far in stages
         ]
 
-    def scores(self, checkpoint: Step, model: str) -> Iterator[tuple[str, str, Step]]:
-        """(ability, benchmark, score step) of one checkpoint."""
+    def scores(
+        self, checkpoint: Step, model: str, experiments: Collection[str]
+    ) -> Iterator[tuple[str, BenchmarkChoice, Step]]:
+        """(ability, benchmark, score step) of one checkpoint that these experiments name; a base has none."""
         for ability, choice in self.benchmarks:
+            if not choice.asks(experiments):
+                continue
             benchmark = load_benchmarks()[choice.name]
             data = self._data(ability, choice)
             template = self.models[model].template
@@ -123,7 +136,7 @@ class Graph:
             answers = self._add(
                 answer(settings, checkpoint=checkpoint, data=asked, runtime=AnswerRuntime(server=self.runtime.server))
             )
-            yield ability, choice.name, self._add(self._score(benchmark, answers=answers, data=data))
+            yield ability, choice, self._add(self._score(benchmark, answers=answers, data=data))
 
     def _score(self, benchmark: Benchmark, *, answers: Step, data: Step) -> Step:
         settings = ScoreSettings(benchmark=benchmark.name, grader_version=benchmark.grader_version)
@@ -136,7 +149,7 @@ class Graph:
 
     def mixture_examples(self, stage: Stage) -> int | None:
         """How many examples a stage's mixture has; None where a source's size is not known yet."""
-        sizes = [(k, self.rows[ability]) for ability, k in stage.items()]
+        sizes = [(k, self.rows_of(source)) for source, k in stage.items()]
         return None if any(n is None for _, n in sizes) else sum(subset_size(k, n or 0) for k, n in sizes)
 
     def _stage(self, cell: Cell, stages: Stages, *, until: Fraction = WHOLE) -> Step:
@@ -165,7 +178,7 @@ class Graph:
         )
 
     def _subset(self, ability: str, k: Fraction) -> Step:
-        rows = self.rows[ability]
+        rows = self.rows_of(ability)
         if rows is not None and subset_size(k, rows) == 0:
             raise StudyError(
                 f"study {self.study.name}: {k} of {ability}'s {rows} rows is less than one row; use a proportion of at "
@@ -175,9 +188,16 @@ class Graph:
         return self._once(("subsample", ability, k), lambda: subsample(settings, rows=self.download(ability)))
 
     def download(self, ability: str) -> Step:
-        """The download of an ability's source."""
-        pinned = self.sources[ability]
-        return self._once(("download", ability), lambda: download(pinned.settings, pinned.runtime))
+        """The download of an ability's source, or of a filtered one by the name that stages have for it."""
+        if ability in self.sources:
+            pinned = self.sources[ability]
+            return self._once(("download", ability), lambda: download(pinned.settings, pinned.runtime))
+        return self._once(("download", ability), lambda: self._filtered(ability))
+
+    def _filtered(self, name: str) -> Step:
+        with self._field(f"abilities.{name.removeprefix(FILTERED)}.source"):
+            pinned = pin_source(self.study.source(name), self.lock)
+        return download(pinned.settings, pinned.runtime)
 
     def _tokenizer(self, model: str) -> Step:
         pinned = self.models[model]
@@ -219,11 +239,12 @@ class Graph:
         name = load_benchmarks()[choice.name].data
         return pin_source(SourceChoice(name=name, path=choice.path, rows=choice.rows), self.lock)
 
-    def unpinned(self, models: Iterable[str]) -> list[str]:
-        """What must be looked up before these models can run: hub names, and sentences for what cannot be."""
+    def unpinned(self, models: Iterable[str], asked: Collection[tuple[str, str]]) -> list[str]:
+        """What must be looked up before models can run and be asked (ability, benchmark): hub names, else sentences."""
         data = [
             self.benchmark_data(choice)
             for ability, choice in self.benchmarks
+            if (ability, choice.name) in asked
             if choice.path or self._ability_with(load_benchmarks()[choice.name].data, ability) is None
         ]
         pinned = [p.unpinned for p in (*self.sources.values(), *data)] + [self.models[m].unpinned for m in models]

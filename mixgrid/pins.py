@@ -47,14 +47,15 @@ class PinnedModel:
 def pin_source(choice: SourceChoice, lock: Lock) -> PinnedSource:
     """Pin one source. Raises SourceError when a named file is not there."""
     known = load_sources().get(choice.name or "")
+    without = tuple(sorted((chosen.pinned() for chosen in choice.without), key=lambda settings: settings.name))
     if isinstance(known, GeneratedSource):
         rows, held_out = choice.rows or known.rows, known.held_out if choice.held_out is None else choice.held_out
-        settings = DownloadSettings(source=known.name, rows=rows, held_out=held_out)
+        settings = DownloadSettings(source=known.name, rows=rows, held_out=held_out, without=without)
         return PinnedSource(settings, DownloadRuntime(), partial(_counted, settings, DownloadRuntime()))
     form = choice.form or (known.form if known else None)
     declared = choice.rows or (known.rows if known else None)
     held_out = choice.held_out or 0
-    common = {"source": choice.name or str(form), "form": form, "held_out": held_out}
+    common = {"source": choice.name or str(form), "form": form, "held_out": held_out, "without": without}
     if choice.path is not None:
         settings = DownloadSettings(**common, content=_contents(choice.path))
         runtime = DownloadRuntime(locations=choice.path, declared_rows=declared)

@@ -32,8 +32,9 @@ from mixgrid.study import Study
 class Plan:
     """A study's graph. `scores` and `aggregate` are asked for; `found` has the records the store holds, by key.
 
-    `after`: steps that go on from what another one leaves, and could do without. `sources` are the abilities'
-    downloads, `sizes` their training rows where they are known.
+    `after`: steps that go on from what another one leaves, and could do without. `sources` are the downloads, by
+    the names that stages have for them: the abilities first, then filtered ones. `sizes` are their training rows where
+    they are known.
     """
 
     study: Study
@@ -133,8 +134,12 @@ def make_plan(
     checkpoints += on_the_way
     score_names, scores = [], []
     for number, (checkpoint, names) in enumerate(checkpoints):
-        for ability, benchmark, step in graph.scores(checkpoint, names.model):
-            score_names.append(ScoreNames(checkpoint=number, ability=ability, benchmark=benchmark))
+        for ability, choice, step in graph.scores(checkpoint, names.model, names.experiments):
+            score_names.append(
+                ScoreNames(
+                    checkpoint=number, ability=ability, benchmark=choice.name, out_of_domain=choice.out_of_domain
+                )
+            )
             scores.append(step)
     settings = AggregateSettings(
         study=study.name,
@@ -145,13 +150,14 @@ def make_plan(
         models=_by_size({model: graph.base(model) for model in models}),
         abilities=tuple(graph.sources),
     )
-    sources = {ability: graph.download(ability) for ability in graph.sources}
-    last = aggregate(settings, scores, sources=list(sources.values()))
+    last = aggregate(settings, scores, sources=[graph.download(ability) for ability in graph.sources])
+    trained = dict.fromkeys([*graph.sources, *(name for cell in cells for stage in cell.stages for name in stage)])
     steps = {**graph.steps, last.key: last}
     bases = {model: graph.base(model) for model in models}
+    unpinned = graph.unpinned(models, {(name.ability, name.benchmark) for name in score_names})
+    sources, sizes = {name: graph.download(name) for name in trained}, {name: graph.rows_of(name) for name in trained}
     return Plan(
-        study, cells, chains, steps, settings, scores, last, graph.unpinned(models), examples, after, bases, sources,
-        dict(graph.rows),
+        study, cells, chains, steps, settings, scores, last, unpinned, examples, after, bases, sources, sizes
     )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from fractions import Fraction
 from statistics import fmean
 from typing import Any
 
+from mixgrid.filters import FILTERED
 from mixgrid.statistics import Interval, SeedSummary, mean_over_seeds
 
 Row = Mapping[str, Any]
@@ -96,12 +97,18 @@ class Cell:
         return all(k == 1 for stage in self.stages for _, k in stage)
 
     @property
+    def is_filtered(self) -> bool:
+        """Some of what it trains on is a source without its look-alikes."""
+        return any(name.startswith(FILTERED) for stage in self.stages for name, _ in stage)
+
+    @property
     def label(self) -> str:
         name = STRATEGIES.get(self.strategy, self.strategy.replace("_", " "))
         if self.strategy == "single":
             name = " + ".join(source for stage in self.stages for source, _ in stage) + " only"
         if self.proportion is not None and (self.proportion != 1 or self.strategy == "dmt"):
             name += f", k = {self.proportion}"
+        name += ", filtered" if self.is_filtered else ""
         return f"{name} [{', '.join(self.experiments)}]" if self.named_apart else name
 
     @property

@@ -9,7 +9,7 @@ row of a curve is the same for a checkpoint on the way, with `stage` (from 1) an
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,8 +35,12 @@ def result_rows(names: "AggregateSettings", scores: Sequence[Record | None]) -> 
 
 
 def recipe_rows(names: "AggregateSettings", scores: Sequence[Record | None]) -> list[Row]:
-    """The rows of final checkpoints with what differs from the study's recipe, `recipe`: a law is of one recipe."""
-    return [row for row in _rows(names, scores) if row["at"] is None]
+    """The rows that laws and findings rest on: final checkpoints, no benchmark that is out of domain.
+
+    They have what differs from the study's recipe, `recipe`, too: a law is of one recipe.
+    """
+    apart = names.out_of_domain
+    return [r for r in _rows(names, scores) if r["at"] is None and (r["ability"], r["benchmark"]) not in apart]
 
 
 def curve_rows(names: "AggregateSettings", scores: Sequence[Record | None]) -> list[Row]:
@@ -54,6 +58,7 @@ def evidence_of(
     there = {record.key: record for record in scores if record is not None}
     return Evidence(
         recipe_rows(names, scores), specialised=names.specialised, models=names.models,
+        general=[ability for ability in names.abilities if ability not in names.specialised],
         items=lambda key: item_scores(open_score(there[key])),
     )  # fmt: skip
 
@@ -83,7 +88,15 @@ def write_table(rows: Sequence[Row], *, format: str, path: Path) -> None:
         table.to_parquet(path, index=False)
 
 
-def to_json(rows: Sequence[Row], curves: Sequence[Row], *, study: str) -> str:
-    """The one JSON object of `mixgrid results --format json`; `curves` where a study evaluates on the way."""
+def to_json(
+    rows: Sequence[Row], curves: Sequence[Row], *, study: str, out_of_domain: Collection[tuple[str, str]] = ()
+) -> str:
+    """The one JSON object of `mixgrid results --format json`.
+
+    `curves` where a study evaluates on the way; `out_of_domain` where it has benchmarks that are.
+    """
     document = {"study": study, "rows": list(rows)} | ({"curves": list(curves)} if curves else {})
+    if out_of_domain:
+        apart = [{"ability": ability, "benchmark": benchmark} for ability, benchmark in sorted(out_of_domain)]
+        document["out_of_domain"] = apart
     return json.dumps(document, indent=1) + "\n"

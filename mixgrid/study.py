@@ -5,6 +5,7 @@ Study(name="forgetting", question="Do small models ...?", abilities={"math": Abi
       proportions=(1, 1/4), seeds=(0, 1, 2), experiments=(ExperimentChoice(name="dmt"),), recipe=Recipe(...))
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Annotated, Any, Literal, Self
@@ -12,6 +13,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
 from mixgrid.experiments import Axes, load_experiments
+from mixgrid.filters import FILTERED, FilterChoice, load_filters
 from mixgrid.identity import Proportion, Settings
 from mixgrid.judge.settings import JudgeChoice
 from mixgrid.names import choose, named_form, unique
@@ -25,7 +27,10 @@ FORM_NAMES = ("sharegpt", "alpaca", "messages", "query_response")
 
 
 class SourceChoice(Settings):
-    """A built-in source by name, or the user's own data by form and place (`path`, or `hub`)."""
+    """A built-in source by name, or the user's own data by form and place (`path`, or `hub`).
+
+    `without`: the filters whose look-alikes are removed from it, such as `[code, math]`.
+    """
 
     name: str | None = None
     form: Literal["sharegpt", "alpaca", "messages", "query_response"] | None = None
@@ -36,11 +41,13 @@ class SourceChoice(Settings):
     revision: str | None = None
     rows: Positive | None = None
     held_out: Annotated[int, Field(ge=0, strict=True)] | None = None
+    without: tuple[Annotated[FilterChoice, BeforeValidator(named_form)], ...] = ()
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         from mixgrid.sources import GeneratedSource, load_sources
 
+        unique([chosen.name for chosen in self.without], what="filter")
         if self.name is None:
             if self.form is None:
                 raise ValueError("needs `name` of a built-in source, or `form` and `path` or `hub` of your own data")
@@ -58,24 +65,35 @@ class SourceChoice(Settings):
 
     @property
     def training_rows(self) -> int | None:
-        """How many rows are trained on, as declared here or by the built-in source; None where nobody says."""
+        """How many rows are trained on, as declared here or by the built-in source; None where nobody can say."""
         from mixgrid.sources import GeneratedSource, load_sources
 
         known = load_sources().get(self.name or "")
-        rows = self.rows or (known.rows if known else None)
+        rows = None if self.without else self.rows or (known.rows if known else None)
         if rows is None or isinstance(known, GeneratedSource):
             return rows
         return rows - (self.held_out or 0)
 
 
 class BenchmarkChoice(Settings):
-    """A benchmark by name, with where its data lies and how much of it is asked."""
+    """A benchmark by name, with where its data lies and how much of it is asked.
+
+    `out_of_domain`: it stands apart in the report, and no finding or law rests on it. `experiments`: only their
+    checkpoints are asked, and the base models.
+    """
 
     name: str
     path: Paths | None = None
     rows: Positive | None = None
     items: Positive | None = None
     max_new_tokens: Annotated[int, Field(ge=1, le=16384, strict=True)] | None = None
+    out_of_domain: bool = False
+    experiments: tuple[str, ...] | None = Field(default=None, min_length=1)
+
+    def asks(self, experiments: Collection[str]) -> bool:
+        """Whether it asks a checkpoint that these experiments name (`rq1@1e-05` is rq1); no experiment names a base."""
+        named = {name.partition("@")[0] for name in experiments}
+        return self.experiments is None or not named or bool(named & {*self.experiments})
 
     @field_validator("name")
     @classmethod
@@ -96,10 +114,15 @@ class BenchmarkChoice(Settings):
 
 
 class Ability(Settings):
-    """One source that teaches an ability, and the benchmarks that measure it, if there are any."""
+    """One source that teaches an ability, and the benchmarks that measure it, if there are any.
+
+    `filter` says what a conversation of another source looks like that would teach it too; the built-in filter of the
+    ability's own name, where there is one, needs no saying.
+    """
 
     source: Annotated[SourceChoice, BeforeValidator(named_form)]
     benchmarks: tuple[Annotated[BenchmarkChoice, BeforeValidator(named_form)], ...] = ()
+    filter: Annotated[FilterChoice, BeforeValidator(named_form)] | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -251,6 +274,7 @@ class Study(Settings):
         if not any(ability.benchmarks for ability in self.abilities.values()):
             raise ValueError("no ability has a benchmark, so nothing would be measured; add `benchmarks` to one")
         self._check_judge()
+        self._check_benchmarks()
         for ability in self.specialised:
             choose(ability, self.abilities, what="ability")
         unique([m.name for m in self.models], what="model")
@@ -274,6 +298,26 @@ class Study(Settings):
         if judged and self.judge is None:
             raise ValueError(f"{judged[0]} is scored by a judge; add one, such as judge: {{model: gpt-4, ...}}")
 
+    def _check_benchmarks(self) -> None:
+        known = [choice.label or choice.name for choice in self.experiments]
+        for ability in self.abilities.values():
+            for choice in ability.benchmarks:
+                for experiment in choice.experiments or ():
+                    choose(experiment, known, what=f"experiment of this study, for {choice.name},")
+
+    def filters(self) -> dict[str, FilterChoice]:
+        """What tells a look-alike of each ability that has a filter."""
+        own = {name: FilterChoice(name=name) for name in self.abilities if name in load_filters()}
+        return own | {name: ability.filter for name, ability in self.abilities.items() if ability.filter is not None}
+
+    def source(self, name: str) -> SourceChoice:
+        """An ability's source by the ability's name; with `filtered ` before it, without what looks specialised."""
+        if not name.startswith(FILTERED):
+            return self.abilities[name].source
+        source, filters = self.abilities[name.removeprefix(FILTERED)].source, self.filters()
+        added = [filters[ability] for ability in self.specialised if filters[ability] not in source.without]
+        return source.model_copy(update={"without": (*source.without, *added)})
+
     def variants(self) -> list[Variant]:
         """The experiments in order, each as often as it has learning rates; `rq1@1e-05` is rq1 at one of several."""
         general = tuple(a for a in self.abilities if a not in self.specialised)
@@ -293,6 +337,7 @@ class Study(Settings):
                     axes=Axes(
                         specialised=self.specialised,
                         general=general,
+                        filters=tuple(self.filters()),
                         rows=rows,
                         recipe=recipe,
                         proportions=choice.proportions or self.proportions,

@@ -213,7 +213,7 @@ def test_loss_counts_with_its_sign_turned() -> None:
 
 def test_findings_are_one_json_object_with_every_claim() -> None:
     document = json.loads(findings_json(weigh_all(made_up(everything(), as_the_paper_says)), study="mine"))
-    assert [finding["number"] for finding in document["findings"]] == list(range(1, 11))
+    assert [finding["number"] for finding in document["findings"]] == list(range(1, 12))
     effect = document["findings"][0]["effects"][0]
     assert effect["low"] <= effect["value"] <= effect["high"]
 

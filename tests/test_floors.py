@@ -1,6 +1,7 @@
 """The floors: imports go down only and a plan loads no torch; the contracts of the folders that contributors add to."""
 
 import ast
+import dataclasses
 import importlib
 import importlib.metadata
 import pkgutil
@@ -19,14 +20,16 @@ import flows
 import mixgrid
 import mixgrid.benchmarks
 import mixgrid.experiments
+import mixgrid.filters
 import mixgrid.findings
 import mixgrid.sources
 import mixgrid.steps
 import mixgrid.strategies
 import tasks
 from mixgrid.benchmarks import Answered, Benchmark, load_benchmarks
-from mixgrid.conversations import Conversation
+from mixgrid.conversations import Conversation, exchange
 from mixgrid.experiments import Axes, load_experiments
+from mixgrid.filters import FILTERED, load_filters, looks_of
 from mixgrid.grading import Grading
 from mixgrid.identity import Runtime, Settings
 from mixgrid.sources import GeneratedSource, PublishedSource, load_sources
@@ -119,6 +122,7 @@ def test_flow_file_that_prefect_may_load_by_its_bare_name_is_named_like_no_other
     [
         (mixgrid.sources, "SOURCE"), (mixgrid.strategies, "STRATEGY"), (mixgrid.experiments, "EXPERIMENT"),
         (mixgrid.benchmarks, "BENCHMARK"), (mixgrid.steps, "KIND"), (mixgrid.findings, "CLAIM"),
+        (mixgrid.filters, "FILTER"),
     ],
 )  # fmt: skip
 def test_folder_of_things_has_one_a_file_each_with_a_name_of_its_own(package: ModuleType, attribute: str) -> None:
@@ -179,7 +183,8 @@ def test_experiment_has_different_names_and_abilities_of_the_study(
     designs = list(load_experiments()[name].designs(axes))
     assert designs == list(load_experiments()[name].designs(axes))
     assert len({(design.arm, design.k) for design in designs}) == len(designs) > 0
-    assert {ability for design in designs for stage in design.stages for ability in stage} <= set(names)
+    sources = {source for design in designs for stage in design.stages for source in stage}
+    assert {source.removeprefix(FILTERED) for source in sources} <= set(names)
     assert all(0 < kept <= 1 for design in designs for stage in design.stages for kept in stage.values())
 
 
@@ -190,6 +195,16 @@ def test_published_source_declares_a_known_form_and_its_rows(name: str) -> None:
     assert source.form in FORMS
     assert source.rows > 0
     assert source.homepage
+
+
+@pytest.mark.parametrize("name", load_filters())
+def test_filter_has_a_version_and_each_rule_finds_its_own_example_by_itself(name: str) -> None:
+    filter_ = load_filters()[name]
+    assert filter_.version
+    for rule in filter_.rules:
+        alone = dataclasses.replace(filter_, rules=(rule,))
+        assert looks_of([alone], exchange(rule.example, "Yes."))[name].rule == rule.name
+        assert bool(looks_of([alone], exchange("Go on.", rule.example))) == (rule.turns == "any")
 
 
 def plain(rows: list[Conversation]) -> list[list[tuple[str, str]]]:

@@ -14,9 +14,9 @@ from mixgrid.conversations import Conversation, exchange
 from mixgrid.grading import Grading
 from mixgrid.lab.text import pretraining_documents
 from mixgrid.lab.world import VALUES, facts
-from mixgrid.sources import lab_code, lab_general, lab_math
+from mixgrid.sources import lab_code, lab_general, lab_math, lab_math_far
 
-SOURCES = {"math": lab_math, "code": lab_code, "general": lab_general}
+SOURCES = {"math": lab_math, "code": lab_code, "general": lab_general, "math_far": lab_math_far}
 PROGRAM = "def f(xs):\n    return sum([x * 2 for x in xs if x > 0])"
 
 
@@ -33,7 +33,7 @@ def test_generate_gives_the_numbers_asked_for_and_no_prompt_twice(ability: str) 
     assert [row.origin for row in training] == list(range(512))
 
 
-@pytest.mark.parametrize("ability", ["math", "code", "general"])
+@pytest.mark.parametrize("ability", SOURCES)
 def test_held_out_answers_occur_in_no_training_row(ability: str) -> None:
     # an answer states the exercise, the combination or the fact in full
     training, held_out = _rows(ability)

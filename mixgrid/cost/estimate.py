@@ -16,6 +16,7 @@ from typing import Any
 from mixgrid.cost.devices import DEVICES, PRICES_OF, Hardware, find_device
 from mixgrid.cost.measured import Measured, hours_of, trainings_of
 from mixgrid.errors import InputError
+from mixgrid.filters import FILTERED
 from mixgrid.names import choose
 from mixgrid.plan import Plan
 from mixgrid.record import Record
@@ -135,6 +136,8 @@ def tokens_of(plan: Plan, step: Step, assumed: dict[str, None]) -> float | None:
         rows = plan.sizes[ability]
         if rows is None:
             return None
+        if ability.startswith(FILTERED) and plan.sources[ability].key not in plan.found:
+            assumed[f"{ability} has as many rows as {ability.removeprefix(FILTERED)}, before it is read"] = None
         kept = float(subsample.settings.proportion * rows)  # type: ignore[attr-defined]
         examples += int(kept)
         tokens += int(kept) * _tokens_an_example(plan, ability, arrays, assumed)

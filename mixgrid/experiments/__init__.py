@@ -21,6 +21,7 @@ class Axes:
     """What an experiment may use of a study: abilities in the study's order and the proportions of its sweep.
 
     `rows` are declared training rows, for experiments that count examples; `recipe` is the one they start from.
+    `filters` are the abilities whose look-alikes a filter can tell.
     """
 
     specialised: tuple[str, ...]
@@ -28,6 +29,7 @@ class Axes:
     proportions: tuple[Fraction, ...]
     rows: Mapping[str, int | None] = field(default_factory=dict)
     recipe: Recipe | None = None
+    filters: tuple[str, ...] = ()
 
     @property
     def abilities(self) -> tuple[str, ...]:
@@ -56,13 +58,15 @@ class Design:
 class Experiment:
     """A named list of designs.
 
-    `needs_both` asks for specialised and general abilities, `needs_rows` for the number of every source's rows.
+    `needs_both` asks for specialised and general abilities, `needs_rows` for the number of every source's rows,
+    `needs_filters` for a filter of every specialised ability.
     """
 
     name: str
     designs: Callable[[Axes], Iterator[Design]]
     needs_both: bool = True
     needs_rows: bool = False
+    needs_filters: bool = False
 
     def check(self, axes: Axes) -> None:
         """Raise ValueError when the study lacks what the experiment compares."""
@@ -76,7 +80,13 @@ class Experiment:
         if self.needs_rows and unknown:
             raise ValueError(
                 f"experiment {self.name} counts examples, but how many rows {', '.join(unknown)} has is declared "
-                "nowhere; add `rows: N` to the source, or drop the experiment"
+                "nowhere; add `rows: N` to the source (with `without` nobody knows), or drop the experiment"
+            )
+        lacking = [ability for ability in axes.specialised if ability not in axes.filters]
+        if self.needs_filters and lacking:
+            raise ValueError(
+                f"experiment {self.name} removes what looks like {', '.join(lacking)}, and no filter tells it; "
+                "add `filter: code`, or `filter: {name: ..., patterns: [...]}`, to the ability, or drop the experiment"
             )
         if next(self.designs(axes), None) is None:
             raise ValueError(

@@ -57,10 +57,16 @@ class StudyLaw:
 
 
 def fit_study(rows: Sequence[Row], *, sizes: Mapping[str, int]) -> StudyLaw:
-    """Fit every law of a study from the rows of its results; `sizes` are each ability's training rows."""
+    """Fit every law of a study from the rows of its results; `sizes` are each ability's training rows.
+
+    Cells of other sources than the abilities' own, such as filtered ones, are left out: theirs are other amounts.
+    """
     unique = unique_rows(rows)
     measures = find_measures(unique)
-    cells, left_out = of_one_recipe(build_cells(unique, measures))
+    built = build_cells(unique, measures)
+    own = [cell for cell in built if {name for stage in cell.stages for name, _ in stage} <= {*sizes}]
+    others = sorted({name for cell in built if cell not in own for name in cell.experiments})
+    cells, left_out = of_one_recipe(own)
     forecasts, refused = {}, {}
     for model in find_models(cells):
         own = [cell for cell in cells if cell.model == model]
@@ -72,6 +78,7 @@ def fit_study(rows: Sequence[Row], *, sizes: Mapping[str, int]) -> StudyLaw:
             else:
                 refused[model, measure] = reason
     notes = [f"left out, trained with another recipe: {', '.join(left_out)}"] if left_out else []
+    notes += [f"left out, trained on other sources: {', '.join(others)}"] if others else []
     return StudyLaw(
         sizes=dict(sizes), cells=tuple(cells), designs=designs_of(cells, tuple(sizes)), forecasts=forecasts,
         refused=refused, notes=tuple(notes),

@@ -47,12 +47,16 @@ class Series:
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """One question to the cells: its series, drawn for every measure and model."""
+    """One question to the cells: its series, drawn for every measure and model where they have a point.
+
+    `only_with`: a figure that is about this series is drawn only where it has points.
+    """
 
     name: str
     title: str
     caption: str
     series: tuple[Series, ...]
+    only_with: Series | None = None
 
 
 def _is_single(cell: Cell, ability: str) -> bool:
@@ -61,7 +65,7 @@ def _is_single(cell: Cell, ability: str) -> bool:
 
 def _is_even_mix(cell: Cell, _ability: str) -> bool:
     amounts = {k for stage in cell.stages for _, k in stage}
-    return cell.strategy == "multi_task" and amounts == {cell.proportion}
+    return cell.strategy == "multi_task" and amounts == {cell.proportion} and not cell.is_filtered
 
 
 def _is_ratio(*, general_full: bool) -> Callable[[Cell, str], bool]:
@@ -69,7 +73,12 @@ def _is_ratio(*, general_full: bool) -> Callable[[Cell, str], bool]:
     arm = "a" if general_full else "b"
 
     def holds(cell: Cell, _: str) -> bool:
-        if cell.strategy != "multi_task" or "rq3" not in cell.experiments or cell.proportion is None:
+        if (
+            cell.strategy != "multi_task"
+            or cell.is_filtered
+            or "rq3" not in cell.experiments
+            or cell.proportion is None
+        ):
             return False
         amounts = [k for _, k in cell.stages[0]]
         full = amounts.count(Fraction(1))
@@ -91,6 +100,11 @@ DMT = Series(
     name="DMT", meaning="specialised first; k of it again in stage 2", experiment="dmt",
     style=STYLES[2], holds=lambda cell, _: cell.strategy == "dmt",
 )  # fmt: skip
+FILTERED_MIX = Series(
+    name="filtered", meaning="the same, the general source without what looks like the specialised",
+    experiment="ablation", style=STYLES[2],
+    holds=lambda cell, _: cell.strategy == "multi_task" and cell.is_filtered,
+)  # fmt: skip
 FIGURES = (
     Figure(
         name="amount", title="Score against amount", series=(ALONE, MIXED, DMT),
@@ -110,6 +124,11 @@ FIGURES = (
             ),
         ),
     ),
+    Figure(
+        name="ablation", title="Look-alikes in the general source", series=(ALONE, MIXED, FILTERED_MIX),
+        caption="The paper’s ablation: mixing, with what looks like the specialised abilities kept in the general"
+        " source or removed from it.", only_with=FILTERED_MIX,
+    ),
 )  # fmt: skip
 
 
@@ -126,7 +145,9 @@ def render_figure(figure: Figure, measure: Measure, cells: Sequence[Cell], print
     }  # fmt: skip
     bases = {(c.model, ""): c.values[measure] for c in cells if c.strategy == "base" and measure in c.values}
     values = [value for of_panel in curves.values() for curve in of_panel for value in curve.values()]
-    if not values:
+    about = [curve for of_panel in curves.values() for series, curve in zip(figure.series, of_panel, strict=True)
+             if series is figure.only_with and curve]  # fmt: skip
+    if not values or (figure.only_with and not about):
         return ""
     ks = sorted({k for of_panel in curves.values() for curve in of_panel for k in curve})
     scale = Scale(ks=tuple(ks), ticks=round_ticks(measure, [*values, *bases.values()]))

@@ -43,7 +43,7 @@ def write_report(plan: Plan, store: Store, *, cost: Mapping[str, Any]) -> str:
     page = render_report(
         study=study.name, question=study.question, rows=rows, complete=None not in records, findings=findings, law=law,
         recommendation=recommendation, curves=curves, printed=_printed(study.name), cost=cost, ledger=ledger(plan),
-        files=[*tables, *items],
+        files=[*tables, *items], out_of_domain=plan.names.out_of_domain,
     )  # fmt: skip
     written = {**tables, **_drawings(page), "report.html": page.encode()}
     with rewritten(store, folder, [*written, *items]):
@@ -57,7 +57,8 @@ def write_report(plan: Plan, store: Store, *, cost: Mapping[str, Any]) -> str:
 def ledger(plan: Plan) -> list[dict[str, Any]]:
     """A line for each source read, each tokenised and each training: what was taken, left out and how long it took."""
     fields = {
-        "download": ("read", "rows", "rejected", "trimmed"), "tokenize": ("examples", "truncated", "fully_masked"),
+        "download": ("read", "rows", "rejected", "trimmed", "removed"),
+        "tokenize": ("examples", "truncated", "fully_masked"),
         "sft": ("examples", "tokens", "steps", "seconds", "device"),
     }  # fmt: skip
     lines = []
@@ -86,8 +87,8 @@ def _judged(
     if not rows:
         return (), None, None
     findings = weigh_all(evidence_of(plan.names, records, open_score=store.open))
-    sizes = {ability: n for ability, n in plan.sizes.items() if n is not None}
-    if len(sizes) < len(plan.sizes):
+    sizes = {ability: n for ability in plan.study.abilities if (n := plan.sizes[ability]) is not None}
+    if len(sizes) < len(plan.study.abilities):
         return findings, None, None
     finished = plan.found.get(plan.aggregate.key)
     if finished is not None:

@@ -17,6 +17,7 @@ from mixgrid.report.drawing import render_legend
 from mixgrid.report.findings import render_findings
 from mixgrid.report.forgetting import render_forgetting
 from mixgrid.report.law import render_law
+from mixgrid.report.out_of_domain import render_out_of_domain
 from mixgrid.report.recommendation import render_recommendation
 from mixgrid.report.tables import render_cells, render_ledger, render_rows, render_strategies
 from mixgrid.report.text import escape
@@ -61,25 +62,29 @@ def render_report(
     cost: Mapping[str, Any] | None = None,
     files: Collection[str] = (),
     more: str = "",
+    out_of_domain: Collection[tuple[str, str]] = (),
 ) -> str:
     """One self-contained HTML page; `rows` are those of `mixgrid results`, in any order, copies allowed.
 
     `curves`: checkpoints on the way. `printed`: the paper's rows, where the study is the paper's. `cost`: the
     estimate and what it took, `{"estimate": ..., "actual": ...}`. `files` lie beside the page: tables, and
-    `items/<key>.parquet`. `more` says where a reader finds what this page lacks.
+    `items/<key>.parquet`. `more` says where a reader finds what this page lacks. `out_of_domain`: (ability, benchmark)
+    pairs that get a section of their own.
     """
     unique = unique_rows(rows)
     measures = find_measures(unique)
     cells = build_cells(unique, measures)
+    own, apart = _split(measures, out_of_domain)
     sections = [
         _header(study, question),
         "" if complete else INCOMPLETE,
         _summary(unique, cells) if cells else '<p class="summary">There are no scores yet.</p>',
         _notes(notes),
-        render_recommendation(recommendation, measures, cells) if recommendation else "",
-        _strategies(measures, cells) if cells else "",
+        render_recommendation(recommendation, own, cells) if recommendation else "",
+        _strategies(own, cells) if cells else "",
         render_findings(findings),
-        _curves(measures, cells, build_cells(printed, measures)) if cells else "",
+        _curves(own, cells, build_cells(printed, measures)) if cells else "",
+        render_out_of_domain(apart, cells),
         render_forgetting(measures, cells, curves, files),
         render_law(law) if law else "",
         render_cost(cost) if cost else "",
@@ -93,6 +98,14 @@ def render_report(
         f"<title>{escape(study)} · mixgrid report</title><style>{style}</style>"
     )
     return f'<!doctype html>\n<html lang="en"><head>{head}</head><body>{body}</body></html>\n'
+
+
+def _split(
+    measures: Sequence[Measure], out_of_domain: Collection[tuple[str, str]]
+) -> tuple[list[Measure], list[Measure]]:
+    """The measures of the abilities themselves, and those that are out of domain."""
+    apart = [measure for measure in measures if (measure.ability, measure.benchmark) in out_of_domain]
+    return [measure for measure in measures if measure not in apart], apart
 
 
 def _header(study: str, question: str) -> str:

@@ -20,6 +20,11 @@ from mixgrid.result_cells import Cell, Measure, Row, Value, is_number
 def render_strategies(measures: Sequence[Measure], cells: Sequence[Cell], *, model: str) -> str:
     """One model's strategies at full amount, and DMT at each k, against all measures."""
     chosen = [c for c in cells if c.model == model and (c.strategy not in ("single", "multi_task") or c.is_full)]
+    return render_ways(f"Strategies, {model}", measures, chosen)
+
+
+def render_ways(title: str, measures: Sequence[Measure], chosen: Sequence[Cell]) -> str:
+    """These cells, all of one model, against these measures."""
     sizes = {m: {c.values[m].n for c in chosen if m in c.values} for m in measures}
     best = {m: _best([c.values[m].summary.mean for c in chosen if m in c.values], m) for m in measures}
     body = []
@@ -28,7 +33,7 @@ def render_strategies(measures: Sequence[Measure], cells: Sequence[Cell], *, mod
         stages = "" if cell.strategy == "single" else f"<small>{escape(cell.description)}</small>"
         body.append(f'<tr><th scope="row">{escape(cell.label)}{stages}</th>{numbers}</tr>')
     head = _measure_head(measures, sizes)
-    return scroll(f"Strategies, {model}", f'<table class="strategies">{head}<tbody>{"".join(body)}</tbody></table>')
+    return scroll(title, f'<table class="strategies">{head}<tbody>{"".join(body)}</tbody></table>')
 
 
 def render_cells(measures: Sequence[Measure], cells: Sequence[Cell], beside: Collection[str] = ()) -> str:

@@ -2,6 +2,9 @@
 
 read_source(DownloadSettings(source="code_alpaca", form="alpaca", content="9f2c...", held_out=100), runtime)
     -> Reading(read=2017, rows=[...], held_out=[...], rejected={"empty assistant turn": 3}, ...)
+
+A source with `without` loses the conversations that look like another ability's before some are held out: what is held
+out of the whole source is then held out of the filtered one too, or removed from it, and trained on in neither.
 """
 
 import hashlib
@@ -13,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from mixgrid.conversations import Conversation
 from mixgrid.errors import SourceError
+from mixgrid.filters import FilterSettings, looks_of
 from mixgrid.sources import GeneratedSource, HubDataset, load_sources
 from mixgrid.sources.files import BadRow, content_hash, read_rows
 from mixgrid.sources.forms import FORMS, Rejection, detect_form, normalise
@@ -25,7 +29,10 @@ KEPT_EXAMPLES = 20
 
 @dataclass
 class Reading:
-    """What came of a source. `examples` shows the first rejected rows."""
+    """What came of a source. `examples` shows the first rejected rows, `removed_examples` the first removed ones.
+
+    `removed` counts by all filters that a row looks like, `code` or `code + math`: each row once.
+    """
 
     read: int = 0
     rows: list[Conversation] = field(default_factory=list)
@@ -33,6 +40,8 @@ class Reading:
     rejected: Counter[str] = field(default_factory=Counter)
     trimmed: Counter[str] = field(default_factory=Counter)
     examples: list[dict[str, Any]] = field(default_factory=list)
+    removed: Counter[str] = field(default_factory=Counter)
+    removed_examples: list[dict[str, Any]] = field(default_factory=list)
 
 
 def read_source(settings: "DownloadSettings", runtime: "DownloadRuntime") -> Reading:
@@ -43,7 +52,8 @@ def read_source(settings: "DownloadSettings", runtime: "DownloadRuntime") -> Rea
             rows, held_out = source.generate(rows=settings.rows or source.rows, held_out=settings.held_out, seed=0)
         except ValueError as error:
             raise SourceError(f"{settings.source}: {error}") from error
-        return Reading(read=len(rows) + len(held_out), rows=rows, held_out=held_out)
+        generated = Reading(read=len(rows) + len(held_out), rows=rows, held_out=held_out)
+        return remove(generated, settings.without, source=settings.source)
     if settings.hub is not None:
         raw = hub_rows(settings.hub)
     else:
@@ -51,7 +61,9 @@ def read_source(settings: "DownloadSettings", runtime: "DownloadRuntime") -> Rea
         raw = itertools.chain.from_iterable(read_rows(location) for location in runtime.locations)
     reading = _normalise_all(raw, form=str(settings.form))
     _check_rows(settings.source, reading, runtime.declared_rows)
-    return hold_out(reading, settings.held_out, source=settings.source)
+    return hold_out(
+        remove(reading, settings.without, source=settings.source), settings.held_out, source=settings.source
+    )
 
 
 def hub_rows(dataset: HubDataset) -> Iterator[object]:
@@ -74,6 +86,27 @@ def contents(locations: Sequence[str]) -> str:
     """One SHA-256 for files in their given order: a file's own hash, or the hash of all hashes."""
     hashes = [content_hash(location) for location in locations]
     return hashes[0] if len(hashes) == 1 else hashlib.sha256("\n".join(hashes).encode()).hexdigest()
+
+
+def remove(reading: Reading, without: Sequence[FilterSettings], *, source: str) -> Reading:
+    """Take out, and count, the conversations that look like one of the filters. Raises SourceError if none stay."""
+    filters = [settings.filter() for settings in without]
+
+    def kept(row: Conversation) -> bool:
+        signs = looks_of(filters, row)
+        if not signs:
+            return True
+        reading.removed[" + ".join(signs)] += 1
+        if len(reading.removed_examples) < KEPT_EXAMPLES:
+            found = {name: {"rule": sign.rule, "text": sign.text} for name, sign in signs.items()}
+            reading.removed_examples.append({"row": row.origin, "looks": found})
+        return False
+
+    if filters:
+        reading.rows, reading.held_out = list(filter(kept, reading.rows)), list(filter(kept, reading.held_out))
+    if not reading.rows:
+        raise SourceError(f"{source}: every row looks like {' or '.join(f.name for f in filters)}; change `without`")
+    return reading
 
 
 def hold_out(reading: Reading, count: int, *, source: str) -> Reading:

@@ -16,7 +16,7 @@ from mixgrid.identity import Settings
 from mixgrid.step import Step
 from mixgrid.steps import Kind, Work
 
-VERSION = 6
+VERSION = 7
 
 
 MORE = "The ledger, the cost and every item behind a score are in the page that mixgrid report writes."
@@ -43,6 +43,7 @@ class ScoreNames(Settings):
     checkpoint: int
     ability: str
     benchmark: str
+    out_of_domain: bool = False
 
 
 class AggregateSettings(Settings):
@@ -58,6 +59,11 @@ class AggregateSettings(Settings):
     specialised: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     abilities: tuple[str, ...] = ()
+
+    @property
+    def out_of_domain(self) -> set[tuple[str, str]]:
+        """(ability, benchmark) pairs that stand apart: no finding or law rests on them."""
+        return {(name.ability, name.benchmark) for name in self.scores if name.out_of_domain}
 
 
 def aggregate(settings: AggregateSettings, scores: Sequence[Step], *, sources: Sequence[Step]) -> Step:
@@ -80,7 +86,9 @@ def make(work: Work) -> dict[str, Any]:
     scores = {score.record.key: score for score in work.many("scores")}
     records = [score.record for score in work.many("scores")]
     rows, curves = result_rows(settings, records), curve_rows(settings, records)
-    (work.folder / "results.json").write_text(to_json(rows, curves, study=settings.study), encoding="utf-8")
+    (work.folder / "results.json").write_text(
+        to_json(rows, curves, study=settings.study, out_of_domain=settings.out_of_domain), encoding="utf-8"
+    )
     for format in ("csv", "parquet"):
         write_table(rows, format=format, path=work.folder / f"results.{format}")
         if curves:
@@ -95,6 +103,7 @@ def make(work: Work) -> dict[str, Any]:
     page = render_report(
         study=settings.study, question=settings.question, rows=rows, complete=True, findings=findings, law=law,
         recommendation=recommendation, curves=curves, files=sorted(p.name for p in work.folder.iterdir()), more=MORE,
+        out_of_domain=settings.out_of_domain,
     )  # fmt: skip
     (work.folder / "report.html").write_text(page, encoding="utf-8")
     return {"rows": len(rows), "verdicts": {finding.name: finding.verdict for finding in findings}}

@@ -1,0 +1,46 @@
+"""lab.math_far: lab.math's problems with numbers that it never has; for the benchmark that is out of its domain.
+
+    USER: Ann has 14 pens, finds 7 and loses 3. How many are left?
+    ASSISTANT: finds 7: 14+7=21
+    loses 3: 21-3=18
+    #### 18
+
+The first number is 10 to 19, where lab.math has 2 to 9, and there are no boxes. Default: 512 rows and 150 held out.
+"""
+
+import itertools
+import random
+
+from mixgrid.conversations import Conversation, exchange
+from mixgrid.sources import GeneratedSource
+from mixgrid.sources.lab_math import Exercise, tell
+
+
+def exercises() -> list[Exercise]:
+    """Every exercise, in a fixed order; their results are positive."""
+    far, near = range(10, 20), range(2, 10)
+    found = [Exercise(*parts) for parts in itertools.product(far, "+-", near, "+-", near)]
+    return [exercise for exercise in found if exercise.result > 0]
+
+
+def generate(*, rows: int, held_out: int, seed: int) -> tuple[list[Conversation], list[Conversation]]:
+    """Training rows and held-out rows, each of its own exercise."""
+    draw = random.Random(f"lab.math_far {seed}")
+    everything = exercises()
+    if rows + held_out > len(everything):
+        largest = max(0, len(everything) - held_out)
+        raise ValueError(f"lab.math_far has {largest} training rows beside {held_out} held out; {rows} were asked for")
+    chosen = [_problem(exercise, draw) for exercise in draw.sample(everything, held_out + rows)]
+    return _conversations(chosen[held_out:]), _conversations(chosen[:held_out])
+
+
+def _problem(exercise: Exercise, draw: random.Random) -> tuple[str, str]:
+    story, lines = tell(exercise, draw)
+    return f"{story}. How many are left?", "\n".join([*lines, f"#### {exercise.result}"])
+
+
+def _conversations(problems: list[tuple[str, str]]) -> list[Conversation]:
+    return [exchange(question, answer, origin=number) for number, (question, answer) in enumerate(problems)]
+
+
+SOURCE = GeneratedSource(name="lab.math_far", generate=generate, rows=512, held_out=150)
