@@ -120,7 +120,7 @@ class Graph:
     def scores(
         self, checkpoint: Step, model: str, experiments: Collection[str]
     ) -> Iterator[tuple[str, BenchmarkChoice, Step]]:
-        """(ability, benchmark, score step) of one checkpoint that these experiments name; a base has none."""
+        """(ability, benchmark, score step) of one checkpoint that these experiments name, or go on from."""
         for ability, choice in self.benchmarks:
             if not choice.asks(experiments):
                 continue

@@ -134,7 +134,8 @@ def make_plan(
     checkpoints += on_the_way
     score_names, scores = [], []
     for number, (checkpoint, names) in enumerate(checkpoints):
-        for ability, choice, step in graph.scores(checkpoint, names.model, names.experiments):
+        based = {cell.experiment for cell in cells if cell.model == names.model}
+        for ability, choice, step in graph.scores(checkpoint, names.model, names.experiments or based):
             score_names.append(
                 ScoreNames(
                     checkpoint=number, ability=ability, benchmark=choice.name, out_of_domain=choice.out_of_domain

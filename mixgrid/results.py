@@ -93,10 +93,10 @@ def to_json(
 ) -> str:
     """The one JSON object of `mixgrid results --format json`.
 
-    `curves` where a study evaluates on the way; `out_of_domain` where it has benchmarks that are.
+    `curves` where a study evaluates on the way; `out_of_domain` where rows are of such a benchmark.
     """
     document = {"study": study, "rows": list(rows)} | ({"curves": list(curves)} if curves else {})
-    if out_of_domain:
-        apart = [{"ability": ability, "benchmark": benchmark} for ability, benchmark in sorted(out_of_domain)]
-        document["out_of_domain"] = apart
+    apart = sorted({(row["ability"], row["benchmark"]) for row in rows} & {*out_of_domain})
+    if apart:
+        document["out_of_domain"] = [{"ability": ability, "benchmark": benchmark} for ability, benchmark in apart]
     return json.dumps(document, indent=1) + "\n"

@@ -79,7 +79,7 @@ class BenchmarkChoice(Settings):
     """A benchmark by name, with where its data lies and how much of it is asked.
 
     `out_of_domain`: it stands apart in the report, and no finding or law rests on it. `experiments`: only their
-    checkpoints are asked, and the base models.
+    checkpoints are asked, and the bases of those.
     """
 
     name: str
@@ -91,9 +91,8 @@ class BenchmarkChoice(Settings):
     experiments: tuple[str, ...] | None = Field(default=None, min_length=1)
 
     def asks(self, experiments: Collection[str]) -> bool:
-        """Whether it asks a checkpoint that these experiments name (`rq1@1e-05` is rq1); no experiment names a base."""
-        named = {name.partition("@")[0] for name in experiments}
-        return self.experiments is None or not named or bool(named & {*self.experiments})
+        """Whether it asks a checkpoint that these experiments name; `rq1@1e-05` is rq1."""
+        return self.experiments is None or any(name.partition("@")[0] in self.experiments for name in experiments)
 
     @field_validator("name")
     @classmethod

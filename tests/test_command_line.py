@@ -36,7 +36,7 @@ def test_plan_with_options_from_the_environment_is_as_if_typed(tmp_path: Path) -
 
 def test_plan_for_people_says_what_is_to_be_looked_up(tmp_path: Path) -> None:
     text = mixgrid("plan", "paper", "--models", "llama-7b", "--store", tmp_path).stdout
-    assert "46 cells, 38 final checkpoints" in text
+    assert "54 cells, 46 final checkpoints" in text  # 46 and 38, five ablations and three of equal amounts
     assert "huggyllama/llama-7b" in text
     assert "llama-13b" not in text
 

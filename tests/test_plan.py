@@ -426,7 +426,7 @@ def test_plan_of_the_paper_on_the_command_line_needs_neither_network_nor_torch(t
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stderr) == (0, "[]\n")
     summary = json.loads(ended.stdout)
-    assert summary["stages"]["unique"] == 3 * 40
+    assert summary["stages"]["unique"] == 3 * (40 + 5 + 3)  # with the ablation and equal amounts
     assert not (tmp_path / "runs").exists()
 
 
