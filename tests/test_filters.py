@@ -67,9 +67,10 @@ def test_sign_in_a_later_turn_counts_and_is_said() -> None:
 def test_filters_find_nearly_all_of_the_sources_that_teach_code_and_math(test_data: Path) -> None:
     alpaca = counted(test_data / "code_alpaca" / "new_codealpaca.json", "alpaca")
     gsm8k = counted(test_data / "gsm8k" / "test.jsonl", "query_response")
-    assert (alpaca["code"] + alpaca["code + math"]) / alpaca.total() > 0.99
-    assert (gsm8k["math"] + gsm8k["code + math"]) / gsm8k.total() > 0.99
-    assert gsm8k["code"] + gsm8k["code + math"] == 0
+    training = counted(test_data / "gsm8k" / "train.jsonl", "query_response")
+    assert (alpaca["code"] + alpaca["code + math"], alpaca.total()) == (4530, 4535)
+    assert gsm8k == {"math": 1309, "neither": 10}
+    assert training == {"math": 7394, "code + math": 5, "neither": 74}
 
 
 def test_filters_agree_with_the_categories_of_mt_bench(test_data: Path) -> None:
@@ -85,9 +86,9 @@ def test_filters_agree_with_the_categories_of_mt_bench(test_data: Path) -> None:
         talk = [[Message("user", q), Message("assistant", a)] for q, a in zip(row["turns"], replies, strict=True)]
         found[row["category"]][looks(Conversation((*talk[0], *talk[1])))] += 1
     assert found["coding"]["neither"] == 0
-    assert found["math"]["neither"] <= 2
+    assert found["math"]["neither"] == 2
     others = [category for category in found if category not in ("coding", "math")]
-    assert sum(10 - found[category]["neither"] for category in others) <= 4  # of 60
+    assert sum(10 - found[category]["neither"] for category in others) == 3  # of 60
 
 
 def test_filters_agree_with_a_sample_that_was_read_by_hand(test_data: Path) -> None:
