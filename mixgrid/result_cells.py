@@ -120,7 +120,15 @@ class Cell:
     def sort_key(self) -> tuple[Any, ...]:
         order = list(STRATEGIES).index(self.strategy) if self.strategy in STRATEGIES else len(STRATEGIES)
         sources = [name for stage in self.stages for name, _ in stage] if self.strategy == "single" else []
-        return (order, self.strategy, sources, self.proportion or 0, self.description, self.experiments)
+        return (
+            order,
+            self.strategy,
+            sources,
+            self.proportion or 0,
+            self.is_filtered,
+            self.description,
+            self.experiments,
+        )
 
 
 def unique_rows(rows: Iterable[Row]) -> list[Row]:
