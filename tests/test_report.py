@@ -237,9 +237,9 @@ def test_report_thousand_cells_render_in_seconds() -> None:
             ability=ability, benchmark=benchmark)
         for i in range(1000) for ability, benchmark in benchmarks
     ]  # fmt: skip
-    start = time.perf_counter()
+    start = time.process_time()
     page = render(rows)
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
     assert "Every score (5000)" in page
 
 
