@@ -97,7 +97,7 @@ def parser() -> argparse.ArgumentParser:
         "--route",
         metavar="KIND=POOL,...",
         type=_routes,
-        help="run step kinds (base, sft, answer) on Prefect work pools, such as sft=gpu,answer=gpu",
+        help="run step kinds (base, sft, answer, represent) on Prefect work pools, such as sft=gpu,answer=gpu",
     )
     run.add_argument("--unsafe-code", action="store_true", help=UNSAFE)
     run.add_argument("--ui", action="store_true", help="serve the Prefect UI and print its address")

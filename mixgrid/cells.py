@@ -33,8 +33,13 @@ class Cell:
     @property
     def name(self) -> str:
         """`model:experiment[.arm]:k:seed`, unique in a study."""
+        return f"{self.model}:{self.design}:{self.seed}"
+
+    @property
+    def design(self) -> str:
+        """`experiment[.arm]:k`: what cells of all models and seeds share."""
         experiment = f"{self.experiment}.{self.arm}" if self.arm else self.experiment
-        return f"{self.model}:{experiment}:{self.k}:{self.seed}"
+        return f"{experiment}:{self.k}"
 
 
 @dataclass(frozen=True, kw_only=True)

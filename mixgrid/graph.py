@@ -21,6 +21,7 @@ from mixgrid.steps.answer import AnswerRuntime, AnswerSettings, answer
 from mixgrid.steps.base import base
 from mixgrid.steps.download import download
 from mixgrid.steps.mix import mix
+from mixgrid.steps.represent import RepresentSettings, represent
 from mixgrid.steps.score import ScoreRuntime, ScoreSettings, score
 from mixgrid.steps.sft import WHOLE, SftSettings, sft
 from mixgrid.steps.subsample import SubsampleSettings, subsample, subset_size
@@ -137,6 +138,17 @@ class Graph:
                 answer(settings, checkpoint=checkpoint, data=asked, runtime=AnswerRuntime(server=self.runtime.server))
             )
             yield ability, choice, self._add(self._score(benchmark, answers=answers, data=data))
+
+    def represent(self, checkpoint: Step, model: str) -> Step | None:
+        """The hidden states of one checkpoint, as the study chooses them."""
+        if (choice := self.study.hidden_states) is None:
+            return None
+        settings = RepresentSettings(
+            layer=choice.layer, samples=choice.samples, pooling=choice.pooling, dtype=self.study.generation.dtype,
+            template=self.models[model].template, max_length=self.study.max_length,
+        )  # fmt: skip
+        sources = [self.download(ability) for ability in self.sources]
+        return self._add(represent(settings, checkpoint=checkpoint, sources=sources))
 
     def _score(self, benchmark: Benchmark, *, answers: Step, data: Step) -> Step:
         settings = ScoreSettings(benchmark=benchmark.name, grader_version=benchmark.grader_version)

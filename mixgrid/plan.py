@@ -15,6 +15,7 @@ from itertools import pairwise
 from typing import Any
 
 from mixgrid.cells import Cell, Selection, expand
+from mixgrid.errors import StudyError
 from mixgrid.graph import Graph
 from mixgrid.recipe import Recipe
 from mixgrid.record import Record
@@ -30,11 +31,11 @@ from mixgrid.study import Study
 
 @dataclass
 class Plan:
-    """A study's graph. `scores` and `aggregate` are asked for; `found` has the records the store holds, by key.
+    """A study's graph. `scores`, `represented` and `aggregate` are asked for; `found` has the store's records, by key.
 
     `after`: steps that go on from what another one leaves, and could do without. `sources` are the downloads, by
     the names that stages have for them: the abilities first, then filtered ones. `sizes` are their training rows where
-    they are known.
+    they are known. `represented`: whose hidden states, each base first.
     """
 
     study: Study
@@ -50,6 +51,7 @@ class Plan:
     bases: dict[str, Step]
     sources: dict[str, Step]
     sizes: dict[str, int | None]
+    represented: list[tuple[CheckpointNames, Step]]
     found: dict[str, Record] = field(default_factory=dict)
 
     def look_up(self, store: Store) -> None:
@@ -64,7 +66,7 @@ class Plan:
     def missing(self) -> dict[str, Step]:
         """The steps that have to run, inputs before what needs them."""
         needed: set[str] = set()
-        open_steps = [*self.scores, self.aggregate]
+        open_steps = [*self.scores, *(step for _, step in self.represented), self.aggregate]
         while open_steps:
             step = open_steps.pop()
             if step.key not in self.found and step.key not in needed:
@@ -151,6 +153,7 @@ def make_plan(
         models=_by_size({model: graph.base(model) for model in models}),
         abilities=tuple(graph.sources),
     )
+    represented = _represented(study, cells, chains, graph)
     last = aggregate(settings, scores, sources=[graph.download(ability) for ability in graph.sources])
     trained = dict.fromkeys([*graph.sources, *(name for cell in cells for stage in cell.stages for name in stage)])
     steps = {**graph.steps, last.key: last}
@@ -158,8 +161,33 @@ def make_plan(
     unpinned = graph.unpinned(models, {(name.ability, name.benchmark) for name in score_names})
     sources, sizes = {name: graph.download(name) for name in trained}, {name: graph.rows_of(name) for name in trained}
     return Plan(
-        study, cells, chains, steps, settings, scores, last, unpinned, examples, after, bases, sources, sizes
+        study, cells, chains, steps, settings, scores, last, unpinned, examples, after, bases, sources, sizes,
+        represented,
     )  # fmt: skip
+
+
+def _represented(
+    study: Study, cells: list[Cell], chains: dict[str, list[Step]], graph: Graph
+) -> list[tuple[CheckpointNames, Step]]:
+    """For each model its base and the cells that `hidden_states` names, at their first seed; none if none is left."""
+    if study.hidden_states is None:
+        return []
+    try:
+        study.hidden_states.check_cells(list(dict.fromkeys(cell.design for cell in expand(study))))
+    except ValueError as error:
+        raise StudyError(f"study {study.name}, hidden_states.cells: {error}") from None
+    first: dict[tuple[str, str], Cell] = {}
+    for cell in cells:
+        first.setdefault((cell.model, cell.design), cell)
+    found = []
+    for model in dict.fromkeys(cell.model for cell in cells):
+        named = [first[model, design] for design in study.hidden_states.cells if (model, design) in first]
+        checkpoints = [(_base_names(model), graph.base(model))] if named else []
+        checkpoints += [(_names([cell], study.recipe), chains[cell.name][-1]) for cell in named]
+        for names, checkpoint in checkpoints:
+            if (step := graph.represent(checkpoint, model)) is not None:
+                found.append((names, step))
+    return found
 
 
 def _by_size(bases: dict[str, Step]) -> tuple[str, ...]:

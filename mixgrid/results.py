@@ -81,7 +81,8 @@ def write_table(rows: Sequence[Row], *, format: str, path: Path) -> None:
     flat = [{k: json.dumps(v) if isinstance(v, list) else v for k, v in row.items()} for row in rows]
     if format == "csv":
         flat = [{k: csv_cell(v) if isinstance(v, str) else v for k, v in row.items()} for row in flat]
-    table = pd.DataFrame(flat, columns=list(rows[0]) if rows else COLUMNS).astype({"seed": "Int64", "n": "int64"})
+    table = pd.DataFrame(flat, columns=list(rows[0]) if rows else COLUMNS)
+    table = table.astype({name: kind for name, kind in (("seed", "Int64"), ("n", "int64")) if name in table})
     if format == "csv":
         table.to_csv(path, index=False)
     else:

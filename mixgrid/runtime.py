@@ -63,7 +63,7 @@ class DispatchRuntime(Runtime):
     pending_s: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 86400.0
 
 
-RoutedKind = Literal["base", "sft", "answer"]
+RoutedKind = Literal["base", "sft", "represent", "answer"]
 """The expensive kinds, which may run on a work pool; all others run where the grid does."""
 
 PoolName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]

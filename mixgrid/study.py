@@ -18,6 +18,7 @@ from mixgrid.identity import Proportion, Settings
 from mixgrid.judge.settings import JudgeChoice
 from mixgrid.names import choose, named_form, unique
 from mixgrid.recipe import Number, Positive, Rate, Recipe
+from mixgrid.representation.choice import HiddenStatesChoice
 
 Seed = Annotated[int, Field(ge=0, lt=2**31, strict=True)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$")]
@@ -258,6 +259,7 @@ class Study(Settings):
     template: TemplateName | None = None
     generation: GenerationChoice = GenerationChoice()
     judge: JudgeChoice | None = None
+    hidden_states: HiddenStatesChoice | None = None
     max_length: Annotated[int, Field(ge=8, strict=True)] = 2048
     subset_seed: Seed = 0
     base_seed: Seed = 0
@@ -283,6 +285,8 @@ class Study(Settings):
                     f"model {model.name}: a tokenizer trained here has no chat template of its own; use template "
                     "vicuna or plain"
                 )
+        if self.hidden_states is not None:
+            self.hidden_states.check_study(models=self.models, abilities=self.abilities)
         variants = self.variants()
         unique([v.label for v in variants], what="experiment")
         for variant in variants:

@@ -14,16 +14,18 @@ from tasks.base import base
 from tasks.download import download
 from tasks.evaluate import answer, score
 from tasks.mix import mix
+from tasks.represent import represent
 from tasks.sft import sft
 from tasks.subsample import subsample
 from tasks.tokenize import tokenize
 from tasks.tokenizer import tokenizer
 
 TASKS: dict[str, Task[..., Any]] = {
-    task.name: task for task in (download, tokenizer, tokenize, subsample, mix, base, sft, answer, score, aggregate)
+    task.name: task
+    for task in (download, tokenizer, tokenize, subsample, mix, base, sft, represent, answer, score, aggregate)
 }
 
-GPU_KINDS = ("base", "sft", "answer")
+GPU_KINDS = ("base", "sft", "represent", "answer")
 """The kinds that need an accelerator where there is one."""
 
 

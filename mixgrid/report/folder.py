@@ -1,7 +1,7 @@
 """The report's folder: the page, and beside it the tables, drawings and items that it links to.
 
     reports/demo/report.html
-    reports/demo/results.csv, results.parquet       and curves.*, where a study evaluates on the way
+    reports/demo/results.csv, results.parquet       and curves.*, hidden_states.*, where a study asks for them
     reports/demo/figure-1.svg, figure-2.svg, ...    the page's figures, each panel a file
     reports/demo/items/c0ffee0123456789.parquet     every item behind a score, by its key (a local store; hard links)
     reports/demo/contents.json                      the names of all of these, for the next report (`contents.py`)
@@ -24,6 +24,7 @@ from mixgrid.plan import Plan
 from mixgrid.record import Record
 from mixgrid.report.contents import rewritten
 from mixgrid.report.page import render_report
+from mixgrid.representation.panels import read_hidden_states
 from mixgrid.results import curve_rows, evidence_of, recipe_rows, result_rows, write_table
 from mixgrid.store import Store
 
@@ -38,12 +39,14 @@ def write_report(plan: Plan, store: Store, *, cost: Mapping[str, Any]) -> str:
     records = plan.scored
     rows, curves = result_rows(plan.names, records), curve_rows(plan.names, records)
     folder = f"reports/{study.name}"
-    tables, items = _tables(rows, curves), _items(store, records)
+    states = read_hidden_states(plan, store)
+    tables = _tables({"results": rows, "curves": curves, "hidden_states": list(states.rows()) if states else []})
+    items = _items(store, records)
     findings, law, recommendation = _judged(plan, store, records)
     page = render_report(
         study=study.name, question=study.question, rows=rows, complete=None not in records, findings=findings, law=law,
         recommendation=recommendation, curves=curves, printed=_printed(study.name), cost=cost, ledger=ledger(plan),
-        files=[*tables, *items], out_of_domain=plan.names.out_of_domain,
+        files=[*tables, *items], out_of_domain=plan.names.out_of_domain, hidden_states=states,
     )  # fmt: skip
     written = {**tables, **_drawings(page), "report.html": page.encode()}
     with rewritten(store, folder, [*written, *items]):
@@ -121,11 +124,11 @@ def _drawings(page: str) -> dict[str, bytes]:
     return drawings
 
 
-def _tables(rows: Sequence[dict[str, Any]], curves: Sequence[dict[str, Any]]) -> dict[str, bytes]:
+def _tables(tables: Mapping[str, Sequence[dict[str, Any]]]) -> dict[str, bytes]:
     """CSV and Parquet of the rows that there are, by file name."""
     files = {}
     with tempfile.TemporaryDirectory() as local:
-        for table, of in (("results", rows), ("curves", curves)):
+        for table, of in tables.items():
             for format in ("csv", "parquet") if of else ():
                 path = Path(local) / f"{table}.{format}"
                 write_table(of, format=format, path=path)

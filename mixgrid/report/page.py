@@ -16,11 +16,13 @@ from mixgrid.report.cost import render_cost
 from mixgrid.report.drawing import render_legend
 from mixgrid.report.findings import render_findings
 from mixgrid.report.forgetting import render_forgetting
+from mixgrid.report.hidden_states import render_hidden_states
 from mixgrid.report.law import render_law
 from mixgrid.report.out_of_domain import render_out_of_domain
 from mixgrid.report.recommendation import render_recommendation
 from mixgrid.report.tables import render_cells, render_ledger, render_rows, render_strategies
 from mixgrid.report.text import escape
+from mixgrid.representation.panels import HiddenStates
 from mixgrid.result_cells import Cell, Measure, Row, build_cells, find_measures, find_models, is_number, unique_rows
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
@@ -59,6 +61,7 @@ def render_report(
     recommendation: Mapping[str, Any] | None = None,
     curves: Sequence[Mapping[str, Any]] = (),
     printed: Sequence[Mapping[str, Any]] = (),
+    hidden_states: HiddenStates | None = None,
     cost: Mapping[str, Any] | None = None,
     files: Collection[str] = (),
     more: str = "",
@@ -86,6 +89,7 @@ def render_report(
         _curves(own, cells, build_cells(printed, measures)) if cells else "",
         render_out_of_domain(apart, cells),
         render_forgetting(measures, cells, curves, files),
+        render_hidden_states(hidden_states),
         render_law(law) if law else "",
         render_cost(cost) if cost else "",
         _details(unique, measures, cells, ledger, files, more),

@@ -12,10 +12,11 @@ Count = tuple[int, int]
 """Right answers, and all of them."""
 
 
-def wilson_interval(successes: int, n: int, *, confidence: float = 0.95) -> Interval:
+def wilson_interval(successes: float, n: float, *, confidence: float = 0.95) -> Interval:
     """Wilson's score interval of a rate; its end is exact when nothing, or everything, succeeded.
 
-    Chosen over the normal interval, whose coverage at p = .03, n = 164 was measured as .866 and Wilson's as .968.
+    Chosen over the normal interval, whose coverage at p = .03, n = 164 was measured as .866 and Wilson's as .968. Items
+    that depend on one another count as fewer: `n` may be a fraction.
     """
     if n < 1:
         raise ValueError(f"n is {n}: a rate needs at least one item")

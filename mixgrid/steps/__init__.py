@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from mixgrid.store import Store
 
 KIND_ORDER = (
-    "download", "tokenizer", "tokenize", "subsample", "mix", "base", "sft", "answer", "score", "aggregate",
+    "download", "tokenizer", "tokenize", "subsample", "mix", "base", "sft", "represent", "answer", "score",
+    "aggregate",
 )  # fmt: skip
 """All step kinds in the order of the graph."""
 
