@@ -18,6 +18,7 @@ from mixgrid.evidence import Evidence
 from mixgrid.law import fit_study, recommend
 from mixgrid.paper import paper_rows
 from mixgrid.report import render_report
+from mixgrid.representation.panels import HiddenStates, Panel
 from mixgrid.weighing import weigh_all
 
 pytestmark = pytest.mark.server
@@ -56,10 +57,29 @@ def page(tmp_path: Path) -> Path:
         }
         for i, (k, score) in enumerate([("1", 0.8125), ("1/4", 0.4375)])
     ]  # fmt: skip
-    html = render_report(study="browser", question="<script>document.title = 'x'</script>?", rows=rows, complete=True)
+    html = render_report(
+        study="browser", question="<script>document.title = 'x'</script>?", rows=rows, complete=True,
+        hidden_states=hidden_states(),
+    )  # fmt: skip
     path = tmp_path / "report.html"
     path.write_text(html, encoding="utf-8")
     return path
+
+
+def hidden_states() -> HiddenStates:
+    """Two panels: in the second, of twelve queries, each has its own source's beside it."""
+    sources, points = [i // 4 for i in range(12)], [(float(i), float(i * i % 7)) for i in range(12)]
+    far = [[(i + step) % 12 for step in (4, 8)] for i in range(12)]
+    own = [[i // 4 * 4 + (i + step) % 4 for step in (1, 2)] for i in range(12)]
+    panels = [
+        Panel(
+            model="nano", seed=seed, label=label, description="", is_base=seed is None, key=f"{number:064x}",
+            sources=sources, points=points, neighbours=neighbours, items=list(range(12)), queries=["?"] * 12,
+        )
+        for number, (label, seed, neighbours) in enumerate([("base", None, far), ("DMT", 0, own)])
+    ]  # fmt: skip
+    names = ("math", "code", "<b onclick='x'>general</b>")
+    return HiddenStates(layer=15, pooling="last", abilities=names, panels=panels)
 
 
 def run(chromium: str, page: Path, *options: str) -> "subprocess.CompletedProcess[str]":
@@ -72,6 +92,10 @@ def test_report_in_a_browser_keeps_its_numbers_and_runs_no_markup_of_others(chro
     assert "0.8125" in done.stdout
     assert "0.4375" in done.stdout
     assert "<title>x</title>" not in done.stdout
+    section = done.stdout.partition("<h2>Hidden states</h2>")[2].partition("</section>")[0]
+    assert section.count("<svg") == 2
+    assert "+100.0" in section  # no neighbour of the base's queries is of their source, and all of DMT's are
+    assert "<b onclick" not in section
     assert "CONSOLE" not in done.stderr
 
 

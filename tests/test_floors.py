@@ -41,6 +41,7 @@ FLOORS = {"mixgrid": mixgrid, "tasks": tasks, "flows": flows}
 NOT_FOR = {"mixgrid": {"prefect", "tasks", "flows"}, "tasks": {"flows"}, "flows": set[str]()}
 HEAVY = {
     "scipy",
+    "sklearn",
     "torch",
     "transformers",
     "datasets",

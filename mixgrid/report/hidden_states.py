@@ -23,8 +23,8 @@ READING = (
     " clusters and distances between them mean nothing, and maps are not laid over one another. The table needs no map:"
     " purity is the share of a query’s {count} nearest others, among the states themselves, that are of its own source."
     " It would be {chance} % if nothing told the sources apart, and 100 % if no query lay beside another source’s."
-    " Intervals are at 95 %, over queries; below them stand the points above the base, paired by query. Each trained checkpoint is of"
-    " one training seed, whose noise the intervals do not cover."
+    " Under it stand its 95 % interval over queries and the points above the base with theirs, paired by query. Each"
+    " trained checkpoint is of one training seed, whose noise no interval covers."
 )
 
 
