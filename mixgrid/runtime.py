@@ -4,7 +4,7 @@
 training: {processes: 8, sharding: full, activation_checkpointing: auto, snapshot_every: {minutes: 10}}
 judge: {base_url: http://localhost:8000/v1, concurrency: 32, budget_calls: 5000, cache: s3://bucket/judge}
 server: {command: [vllm, serve, "{folder}", --port, "{port}", --served-model-name, "{model}"]}
-routes: {base: gpu, sft: gpu, answer: gpu}
+routes: {base: gpu, sft: gpu, answer: gpu, represent: gpu}
 dispatch: {at_once: 32, tries: 3}
 """
 
