@@ -18,7 +18,7 @@ from mixgrid.pins import Lock, PinnedModel, PinnedSource, pin_model, pin_source
 from mixgrid.runtime import StudyRuntime
 from mixgrid.step import Step
 from mixgrid.steps.answer import AnswerRuntime, AnswerSettings, answer
-from mixgrid.steps.base import base
+from mixgrid.steps.base import BaseRuntime, base
 from mixgrid.steps.download import download
 from mixgrid.steps.mix import mix
 from mixgrid.steps.represent import RepresentSettings, represent
@@ -98,9 +98,10 @@ class Graph:
     def base(self, model: str) -> Step:
         """A model's base checkpoint."""
         pinned = self.models[model]
+        runtime = BaseRuntime(location=pinned.runtime.location, training=self.runtime.training)
         return self._once(
             ("base", model),
-            lambda: base(pinned.base, tokenizer=self._tokenizer(model), label=pinned.label, runtime=pinned.runtime),
+            lambda: base(pinned.base, tokenizer=self._tokenizer(model), label=pinned.label, runtime=runtime),
         )
 
     def chain(self, cell: Cell) -> list[Step]:

@@ -8,6 +8,7 @@ What a person has to mend (wrong key, no such bucket, no permission, a full disk
 never answered in this process is given less time: more likely its address is wrong.
 """
 
+import errno
 import os
 import random
 import sys
@@ -36,6 +37,7 @@ REMEDIES = {
     "SignatureDoesNotMatch": "the secret is another one: check AWS_SECRET_ACCESS_KEY",
     "ExpiredToken": "the session's credentials have ended: get new ones",
 }
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 NOT_ALLOWED = "check the credentials, and what they may do (docs/storage.md has the policy)"
 
 
@@ -127,6 +129,8 @@ def _remedy(error: BaseException) -> str:
     found = REMEDIES.get(code_of(error)) or REMEDIES.get(type(error).__name__)
     if found is None and isinstance(error, PermissionError) and _response(error):
         found = NOT_ALLOWED
+    if found is None and isinstance(error, OSError) and error.errno in FULL:
+        found = "free space there, or choose a --store with more of it, and run again"
     return f"; {found}" if found else ""
 
 

@@ -10,15 +10,16 @@ dispatch: {at_once: 32, tries: 3}
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from mixgrid.errors import StudyError
 from mixgrid.generation.serving import ServerRuntime
 from mixgrid.identity import Runtime
 from mixgrid.judge.settings import JudgeRuntime
+from mixgrid.mistakes import mistakes
 from mixgrid.recipe import Positive
 
 
@@ -28,13 +29,20 @@ class Interval(Runtime):
     minutes: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = 5.0
     steps: Positive | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _form(cls, value: Any) -> Any:
+        if isinstance(value, cls) or (isinstance(value, dict) and value.keys() <= cls.model_fields.keys()):
+            return value
+        raise ValueError("give minutes, steps or both, such as {minutes: 10}")
+
 
 class TrainingRuntime(Runtime):
     """One machine's way of training. Losses do not depend on it, but for rounding.
 
     `processes`: one a GPU, or CPU processes that talk through gloo. `sharding: full` spreads weights, gradients and
     optimiser state over them (FSDP2). `row_tokens` is how many tokens are computed at once, `auto`: what memory allows.
-    `patience_s`: how long a stage waits for a store that does not take its snapshot before it gives up.
+    `patience_s`: how long a stage waits for a disk or store that does not take its snapshot or checkpoint.
     """
 
     processes: Positive = 1
@@ -44,6 +52,12 @@ class TrainingRuntime(Runtime):
     compile: bool = False
     snapshot_every: Interval = Interval()
     patience_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 300.0
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.sharding == "full" and self.processes == 1:
+            raise ValueError("sharding: full has nothing to spread over; add processes: 2 or more, or leave it out")
+        return self
 
 
 DEFAULT = TrainingRuntime()
@@ -97,9 +111,8 @@ def load_runtime(
     try:
         return StudyRuntime.model_validate(document).model_copy(update={"unsafe_code": unsafe_code})
     except ValidationError as error:
-        details = error.errors(include_url=False)
-        lines = [f"{'.'.join(map(str, d['loc'])) or 'the file'}: {d['input']!r}: {d['msg']}" for d in details]
         where = "--route" if given is None else name
+        lines = mistakes(error, whole="the file")
         raise StudyError("\n".join(f"{where}, {line}" for line in lines)) from error
 
 

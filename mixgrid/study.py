@@ -16,6 +16,7 @@ from mixgrid.experiments import Axes, load_experiments
 from mixgrid.filters import FILTERED, FilterChoice, load_filters
 from mixgrid.identity import Proportion, Settings
 from mixgrid.judge.settings import JudgeChoice
+from mixgrid.mistakes import mistakes
 from mixgrid.names import choose, named_form, unique
 from mixgrid.recipe import Number, Positive, Rate, Recipe
 from mixgrid.representation.choice import HiddenStatesChoice
@@ -334,7 +335,7 @@ class Study(Settings):
                 recipe = recipe if rate is None else recipe.changed({"peak_learning_rate": rate})
                 variant = Variant(
                     name=choice.name,
-                    label=label if rate is None else f"{label}@{rate:g}",
+                    label=label if rate is None else f"{label}@{_short(rate)}",
                     recipe=recipe,
                     seeds=choice.seeds or self.seeds,
                     axes=Axes(
@@ -354,9 +355,11 @@ class Study(Settings):
         try:
             return self.recipe.changed(choice.recipe)
         except ValidationError as error:
-            details = error.errors(include_url=False)
-            lines = (
-                f"recipe.{'.'.join(map(str, d['loc']))}: {d['input']!r}: {d['msg'].removeprefix('Value error, ')}"
-                for d in details
-            )
+            lines = mistakes(error, whole="recipe", under="recipe")
             raise ValueError(f"experiment {choice.label or choice.name}, {'; '.join(lines)}") from None
+
+
+def _short(rate: float) -> str:
+    """`1e-05`; with more digits where a learning rate has them, so that no two read alike."""
+    short = f"{rate:g}"
+    return short if float(short) == rate else repr(rate)

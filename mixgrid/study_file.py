@@ -9,7 +9,7 @@ environment variable.
 
 import os
 import re
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,20 +18,12 @@ import yaml
 from pydantic import ValidationError
 
 from mixgrid.errors import StudyError
+from mixgrid.mistakes import field_name, mistakes, shown
 from mixgrid.study import Study
 
 BUILT_IN = Path(__file__).parent / "studies"
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _PATH_FIELDS = {"path"}
-_SHOWN = 80
-_REMEDIES = {
-    "tuple_type": "must be a list, such as [a, b]",
-    "dict_type": "must be a mapping, such as {math: ...}",
-    "model_type": "must be a mapping of settings",
-    "string_pattern_mismatch": "a name has letters, digits, '.', '_' and '-', begins with a letter or digit, "
-    "and is at most 40 long",
-}
-"""What a message says instead of pydantic's words for an error type."""
 
 
 @dataclass(frozen=True)
@@ -74,11 +66,11 @@ def _parse(text: str, path: Path) -> Study:
         # PyYAML lets a date such as 2024-13-45 end in a ValueError, `!!bool x` in a KeyError, and so on
         raise StudyError(f"{path}: not YAML: {_one_line(error)}") from error
     if not isinstance(document, dict):
-        raise StudyError(f"{path}: a study is a mapping with name, abilities, models, ...; found {_shown(document)}")
+        raise StudyError(f"{path}: a study is a mapping with name, abilities, models, ...; found {shown(document)}")
     try:
         return Study.model_validate(_resolve_paths(document, base=path.parent, where=()))
     except ValidationError as error:
-        raise StudyError("\n".join(_messages(error, path))) from error
+        raise StudyError("\n".join(f"{path}, {mistake}" for mistake in mistakes(error, whole="the study"))) from error
     except StudyError as error:
         raise StudyError(f"{path}, {error}") from error
 
@@ -92,7 +84,7 @@ def _locate(name_or_path: str) -> tuple[Path, bool]:
         if path.is_file():
             return path, False
     except OSError as error:  # a name that is too long, a folder that may not be entered
-        raise StudyError(f"no study {_shown(name_or_path)!r}: {error.strerror}") from error
+        raise StudyError(f"no study {shown(name_or_path)!r}: {error.strerror}") from error
     raise StudyError(f"no study {name_or_path!r}: it is neither a file nor built in; built in: {', '.join(names)}")
 
 
@@ -131,38 +123,9 @@ def _resolve_path(value: Any, *, base: Path, where: tuple[str, ...]) -> Any:
         return value
     for name in _VARIABLE.findall(value):
         if name not in os.environ:
-            raise StudyError(f"{_field(where)}: {value!r} needs the environment variable {name}; set it")
+            raise StudyError(f"{field_name(where)}: {value!r} needs the environment variable {name}; set it")
     expanded = _VARIABLE.sub(lambda match: os.environ[match.group(1)], value)
     return expanded if "://" in expanded else str(base / Path(expanded).expanduser())
-
-
-def _messages(error: ValidationError, path: Path) -> Iterable[str]:
-    for detail in error.errors(include_url=False):
-        message = _REMEDIES.get(detail["type"], str(detail["msg"]).removeprefix("Value error, "))
-        if detail["type"] == "too_short" and detail["input"]:
-            continue  # its wrong items have their own messages
-        if detail["type"] == "missing":
-            yield f"{path}, {_field(detail['loc'])}: is missing; add it"
-        elif detail["type"] in ("extra_forbidden", "invalid_key"):
-            yield f"{path}, {_field(detail['loc'])}: unknown setting; remove it or correct its name"
-        else:
-            yield f"{path}, {_field(detail['loc'])}: {_shown(detail['input'])}: {message}"
-
-
-def _field(location: Iterable[object]) -> str:
-    text = ""
-    for part in location:
-        if isinstance(part, int) or str(part).isdigit():
-            text += f"[{part}]"
-        else:
-            text += f".{part}" if text else str(part)
-    return text or "the study"
-
-
-def _shown(value: object) -> str:
-    text = value if isinstance(value, str) else repr(value)
-    text = " ".join(text.split())
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def _one_line(error: Exception) -> str:

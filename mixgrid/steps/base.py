@@ -11,7 +11,7 @@ from typing import Any
 
 from mixgrid.identity import Settings
 from mixgrid.recipe import Positive, Rate
-from mixgrid.runtime import DEFAULT
+from mixgrid.runtime import DEFAULT, TrainingRuntime
 from mixgrid.step import Step
 from mixgrid.steps import Kind, Work
 from mixgrid.steps.tokenizer import LabText, ModelRuntime
@@ -43,7 +43,13 @@ class BaseSettings(Settings):
     pretraining: Pretraining | None = None
 
 
-def base(settings: BaseSettings, *, tokenizer: Step, label: str, runtime: ModelRuntime) -> Step:
+class BaseRuntime(ModelRuntime):
+    """`training`: how pretraining runs, always in one process: the models are tiny."""
+
+    training: TrainingRuntime = DEFAULT
+
+
+def base(settings: BaseSettings, *, tokenizer: Step, label: str, runtime: BaseRuntime) -> Step:
     """The step for a model's base checkpoint."""
     return Step(
         kind="base", version=VERSION, settings=settings, inputs={"tokenizer": tokenizer},
@@ -54,25 +60,33 @@ def base(settings: BaseSettings, *, tokenizer: Step, label: str, runtime: ModelR
 def make(work: Work) -> dict[str, Any]:
     """Copy, or draw weights and pretrain."""
     from mixgrid.models import load_model, load_tokenizer, new_llama, pinned_location, save_checkpoint
+    from mixgrid.training.snapshots import Snapshots
+    from mixgrid.training.writing import writing
 
     settings: BaseSettings = work.settings
+    runtime: BaseRuntime = work.runtime or BaseRuntime()
+    order, store = work.origin()
+    alone = runtime.training.model_copy(update={"processes": 1, "sharding": "none"})
+    snapshots = Snapshots(store, training=order.key, runtime=alone, progress=work.progress)
     tokenizer = load_tokenizer(work.one("tokenizer").local_folder())
     ledger: dict[str, Any] = {}
     if settings.shape is None:
-        location = pinned_location(work.runtime.location, content=settings.content)
+        location = pinned_location(runtime.location, content=settings.content)
         model = load_model(location or settings.hub, revision=settings.revision)
     else:
         model = new_llama(settings.shape, tokenizer=tokenizer, seed=settings.seed)
         if settings.pretraining is not None:
             from mixgrid.training.pretraining import pretrain
-            from mixgrid.training.snapshots import Snapshots
 
-            order, store = work.origin()
-            snapshots = Snapshots(store, training=order.key, runtime=DEFAULT, progress=work.progress)
             ledger["pretraining"] = pretrain(
-                model, tokenizer, settings.pretraining, snapshots=snapshots, progress=work.progress
+                model, tokenizer, settings.pretraining, runtime=alone, snapshots=snapshots, progress=work.progress
             )
-    save_checkpoint(work.folder, model, tokenizer)
+
+    def write() -> None:
+        with writing("the checkpoint", work.folder):
+            save_checkpoint(work.folder, model, tokenizer)
+
+    snapshots.patiently(write)
     return {"parameters": sum(p.numel() for p in model.parameters()), **ledger}
 
 
@@ -85,4 +99,4 @@ def finished(work: Work) -> None:
         Snapshots(store, training=order.key, runtime=DEFAULT).clear()
 
 
-KIND = Kind(name="base", version=VERSION, settings=BaseSettings, runtime=ModelRuntime, make=make, finished=finished)
+KIND = Kind(name="base", version=VERSION, settings=BaseSettings, runtime=BaseRuntime, make=make, finished=finished)

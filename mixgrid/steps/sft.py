@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from mixgrid.identity import Proportion, Settings, key_of
 from mixgrid.recipe import Recipe
 from mixgrid.runtime import DEFAULT, TrainingRuntime
-from mixgrid.step import Step
+from mixgrid.step import Step, artifact_folder
 from mixgrid.steps import Kind, Work
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ def train(work: Work) -> dict[str, Any]:
     from mixgrid.tokens import MixedExamples, read_examples
     from mixgrid.training.snapshots import Snapshots
     from mixgrid.training.stage import train_stage
+    from mixgrid.training.writing import on_main, writing
 
     settings, runtime = work.settings, work.runtime or DEFAULT
     mixture, tokenized = work.one("mixture"), work.many("tokenized")
@@ -94,19 +95,34 @@ def train(work: Work) -> dict[str, Any]:
         load_model(folder), examples, recipe=settings.recipe, seed=settings.seed, until=settings.until,
         runtime=runtime, snapshots=snapshots, progress=work.progress,
     )  # fmt: skip
-    if trained.main:
-        trained.curve.to_parquet(work.folder / "loss.parquet")
-        save_checkpoint(work.folder, trained.model, load_tokenizer(folder))
+
+    def write() -> None:
+        with writing("the checkpoint", work.folder):
+            trained.curve.to_parquet(work.folder / "loss.parquet")
+            save_checkpoint(work.folder, trained.model, load_tokenizer(folder))
+
+    snapshots.patiently(lambda: on_main(write))
     return {"template": tokenized[0].record.settings["template"], **trained.ledger}
 
 
 def finished(work: Work) -> None:
-    """The checkpoint is in the store: the whole training needs no snapshots any more."""
-    if work.settings.until == WHOLE:
-        from mixgrid.training.snapshots import Snapshots
+    """The checkpoint is in the store: the whole training needs no snapshots any more.
 
-        order, store = work.origin()
-        Snapshots(store, training=training_key(order), runtime=DEFAULT).clear()
+    A part that was made after the whole leaves its last one, for later parts; `mixgrid clean` takes it.
+    """
+    from mixgrid.training.snapshots import Snapshots
+
+    order, store = work.origin()
+    snapshots = Snapshots(store, training=training_key(order), runtime=DEFAULT)
+    if work.settings.until == WHOLE:
+        snapshots.clear()
+    elif store.find_folder(_whole(order, work.settings.until), key=training_key(order)) is not None:
+        snapshots.clear(but_newest=True)
+
+
+def _whole(order: "WorkOrder", until: Fraction) -> str:
+    """The folder of the checkpoint that a part leads to."""
+    return artifact_folder(order.kind, order.label.removesuffix(f"@{until}"), training_key(order))
 
 
 KIND = Kind(name="sft", version=VERSION, settings=SftSettings, runtime=TrainingRuntime, make=make, finished=finished)

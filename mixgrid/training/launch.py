@@ -31,7 +31,7 @@ def launch(work: Work, *, processes: int) -> dict[str, Any]:
         order, store = work.origin()
         document = {"store": store.url, "folder": str(work.folder), "order": order.model_dump(mode="json")}
         orders.write_text(json.dumps(document))
-        command = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+        command = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "--log-dir", folder]
         launcher = subprocess.Popen(
             [sys.executable, "-m", *command, "-m", "mixgrid.training.launch", str(orders)],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=_environment(),
