@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from mixgrid.cells import Selection
 from mixgrid.errors import InputError, StudyError
 from mixgrid.plan import make_plan
+from mixgrid.runtime import load_runtime
 from mixgrid.study_file import load_study, parse_study
 
 ARCHITECTURE_EXAMPLE = """\
@@ -92,7 +93,8 @@ MALFORMED: dict[str, tuple[str, list[str]]] = {
         change("rq1,", "rq1, {name: rq2, label: rq1},"), ["experiment rq1 stands twice"]
     ),
     "experiment with a wrong recipe": (
-        change("[rq1,", "[{name: rq1, recipe: {epoch: 3}},"), ["experiment rq1, recipe.epoch", "not permitted"]
+        change("[rq1,", "[{name: rq1, recipe: {epoch: 3}},"),
+        ["the study: experiment rq1, recipe.epoch: unknown setting"],
     ),
     "no source": (math("{benchmarks: [lab.math]}"), ["abilities.math.source: is missing"]),
     "no benchmark at all": (re.sub(r", +benchmarks: [^}]*", "", ARCHITECTURE_EXAMPLE), ["no ability has a benchmark"]),
@@ -326,6 +328,30 @@ def test_learning_rates_are_an_axis_of_every_experiment() -> None:
     study = parse_study(ARCHITECTURE_EXAMPLE + "peak_learning_rates: [1e-3, 3e-3]\n", path=Path("mine.yaml"))
     rates = {v.label: v.recipe.peak_learning_rate for v in study.variants() if v.name == "dmt"}
     assert rates == {"dmt@0.001": 0.001, "dmt@0.003": 0.003}
+
+
+def test_learning_rates_that_are_nearly_the_same_have_labels_of_their_own() -> None:
+    study = parse_study(ARCHITECTURE_EXAMPLE + "peak_learning_rates: [1e-5, 1.00000001e-5]\n", path=Path("mine.yaml"))
+    assert [v.label for v in study.variants() if v.name == "dmt"] == ["dmt@1e-05", "dmt@1.00000001e-05"]
+
+
+MALFORMED_RUNTIME = {
+    "interval a number": ("{snapshot_every: 5}", "training.snapshot_every: 5: give minutes, steps or both, such as"),
+    "interval in hours": ("{snapshot_every: {hours: 1}}", "training.snapshot_every: {'hours': 1}: give minutes, steps"),
+    "nothing to shard over": ("{sharding: full}", "sharding: full has nothing to spread over; add processes: 2"),
+    "unknown setting": ("{proceses: 8}", "training.proceses: unknown setting; remove it or correct its name"),
+    "a list": ("[8]", "training: [8]: must be a mapping of settings"),
+}
+
+
+@pytest.mark.parametrize("case", MALFORMED_RUNTIME)
+def test_runtime_file_with_a_mistake_is_refused_with_field_value_and_remedy(case: str, tmp_path: Path) -> None:
+    text, fragment = MALFORMED_RUNTIME[case]
+    (tmp_path / "runtime.yaml").write_text(f"training: {text}\n")
+    with pytest.raises(StudyError) as raised:
+        load_runtime(str(tmp_path / "runtime.yaml"))
+    assert str(raised.value).startswith(f"runtime file {tmp_path / 'runtime.yaml'}, training")
+    assert fragment in str(raised.value)
 
 
 def test_study_of_the_architecture_document_loads() -> None:

@@ -4,6 +4,7 @@ import re
 import resource
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,20 +12,31 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mixgrid.errors import StepError
+from mixgrid.errors import StepError, StoreError
 from mixgrid.execute import WorkOrder, execute
+from mixgrid.models import save_tokenizer, train_tokenizer
 from mixgrid.plan import Plan
 from mixgrid.progress import silent
 from mixgrid.runtime import Interval, TrainingRuntime
 from mixgrid.step import Step
+from mixgrid.steps.base import BaseRuntime, BaseSettings, Pretraining, base
+from mixgrid.steps.sft import training_key
+from mixgrid.steps.tokenizer import LabText
 from mixgrid.store import Store
+from mixgrid.training.curve import Curve
+from mixgrid.training.engine import State
+from mixgrid.training.snapshots import Snapshots, SnapshotStep
+from mixgrid.training.writing import writing
 
 CELL = "nano:rq4.multi_task:1:0"
 EVERY_3 = TrainingRuntime(snapshot_every=Interval(steps=3), patience_s=0)
+QUARTERS = ("proportions: [1]", "proportions: [1]\nevaluate_at: [1/4, 1/2]")
 PlanOf = Callable[..., Plan]
 Make = Callable[..., Step]
 
@@ -76,6 +88,14 @@ def train(store: Store, step: Step, *, stop_at: int | None = None, steps: int = 
     except Stopped:
         return False
     return True
+
+
+def parts(plan: Plan) -> list[Step]:
+    """The checkpoints on the way to the final one, and it, in order."""
+    chain = [plan.chains[CELL][-1]]
+    while chain[0].key in plan.after:
+        chain.insert(0, plan.steps[plan.after[chain[0].key]])
+    return chain
 
 
 def kept(store: Store) -> list[int]:
@@ -153,11 +173,9 @@ def test_general_engine_stopped_and_resumed_ends_with_the_same_bytes(store: Stor
 def test_checkpoints_on_the_way_leave_the_final_one_as_it_is(
     store: Store, undisturbed: dict[str, str], plan_of: PlanOf
 ) -> None:
-    plan = plan_of(("proportions: [1]", "proportions: [1]\nevaluate_at: [1/4, 1/2]"))
-    final = plan.chains[CELL][-1]
-    half = plan.steps[plan.after[final.key]]
+    quarter, half, final = parts(plan_of(QUARTERS))
     told: list[str] = []
-    for step in (plan.steps[plan.after[half.key]], half, final):
+    for step in (quarter, half, final):
         execute(WorkOrder.of(step), store, lambda _, text: told.append(text))
     assert [text for text in told if "snapshot" in text] == [
         f"goes on from the snapshot after step {n}" for n in (8, 15)
@@ -166,6 +184,112 @@ def test_checkpoints_on_the_way_leave_the_final_one_as_it_is(
     curves = [pd.read_parquet(store.open(store.find(s)).path("loss.parquet")) for s in (half, final)]  # type: ignore[arg-type]
     pd.testing.assert_frame_equal(curves[0], curves[1][:15])
     assert store.names("snapshot") == []
+
+
+def test_part_that_is_asked_for_later_keeps_its_own_snapshots_beside_those_of_the_whole(
+    store: Store, undisturbed: dict[str, str], plan_of: PlanOf
+) -> None:
+    train(store, last(plan_of), stop_at=29)
+    _, half, final = parts(plan_of(QUARTERS, runtime=EVERY_3))
+    train(store, half, stop_at=14)
+    assert kept(store) == [9, 12, 24, 27]
+    told: list[str] = []
+    for step in (half, final):
+        execute(WorkOrder.of(step), store, lambda _, text: told.append(text))
+    assert [text for text in told if "snapshot" in text] == [
+        f"goes on from the snapshot after step {n}" for n in (12, 27)
+    ]
+    assert files(store, final) == undisturbed
+    assert store.names("snapshot") == []
+
+
+def test_parts_that_are_made_after_the_whole_are_not_trained_twice_and_leave_one_snapshot(
+    store: Store, plan_of: PlanOf
+) -> None:
+    quarter, half, final = parts(plan_of(QUARTERS, runtime=EVERY_3))
+    told: list[str] = []
+    for step in (final, quarter, half):
+        execute(WorkOrder.of(step), store, lambda _, text: told.append(text))
+    assert [text for text in told if "snapshot" in text] == ["goes on from the snapshot after step 8"]
+    assert (kept(store), len(store.names("snapshot"))) == ([15], 1)
+
+
+def unfinished(store: Store, step: SnapshotStep) -> None:
+    """What a process leaves that is killed while it writes a snapshot."""
+    store.write_atomically(f"{step.folder}/attempt-dead/state/.metadata", b"half")
+
+
+def test_snapshots_that_kills_left_unfinished_cost_no_other_one_and_go(store: Store, plan_of: PlanOf) -> None:
+    step = last(plan_of)
+    for number in (27, 20):
+        unfinished(store, SnapshotStep(training=training_key(WorkOrder.of(step)), step=number))
+    train(store, step, stop_at=8)
+    assert kept(store) == [3, 6]
+    assert len(store.names("snapshot")) == 2
+
+
+class Toy:
+    """An engine with one weight."""
+
+    device, main, updates, row_tokens, estimated_bytes = torch.device("cpu"), True, 1, 1, 0
+
+    def __init__(self) -> None:
+        self.weight = torch.zeros(1)
+
+    def state(self) -> State:
+        return {"weights": {"w": self.weight}}
+
+    def accumulate(self, batch: Any, *, step: int) -> float:
+        raise NotImplementedError
+
+    def update(self, *, rate: float) -> None:
+        raise NotImplementedError
+
+    def write_back(self) -> None:
+        raise NotImplementedError
+
+    def load(self, state: State, *, updates: int) -> None:
+        raise NotImplementedError
+
+
+STEPS = st.sets(st.integers(1, 12), max_size=5)
+
+
+@settings(max_examples=25)
+@given(whole=STEPS, torn=STEPS, saved=st.integers(1, 12))
+def test_saving_keeps_what_it_wrote_the_one_before_it_and_all_beyond(
+    whole: set[int], torn: set[int], saved: int
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(folder)
+        for number in whole:
+            with store.attempt(SnapshotStep(training="t" * 64, step=number)) as attempt:
+                (attempt.folder / "curve.json").write_text("{}")
+                attempt.commit(ledger={"step": number, "updates": 1})
+        for number in torn - whole:
+            unfinished(store, SnapshotStep(training="t" * 64, step=number))
+        snapshots = Snapshots(store, training="t" * 64, runtime=EVERY_3)
+        snapshots.restore(Toy(), most=0)
+        snapshots.save(Toy(), Curve(loss=[1.0] * saved))
+        before = max((n for n in whole if n < saved), default=saved)
+        assert kept(store) == sorted({before, saved} | {n for n in whole if n > saved})
+        assert len(store.names("snapshot")) == len(kept(store))
+
+
+def test_pretraining_takes_the_runtime_files_snapshots(store: Store, plan_of: PlanOf) -> None:
+    plan = plan_of(runtime=EVERY_3)
+    model = plan.bases["nano"]
+    assert isinstance(model.settings, BaseSettings)
+    assert isinstance(model.runtime, BaseRuntime)
+    pretraining = Pretraining(
+        text=LabText(documents=20), steps=30, batch_size=4, sequence_length=32, peak_learning_rate=1e-2,
+        warmup_ratio=0.1, adam_beta2=0.98,
+    )  # fmt: skip
+    tokenizer = next(step for step in plan.steps.values() if step.kind == "tokenizer")
+    settings = model.settings.model_copy(update={"pretraining": pretraining})
+    step = base(settings, tokenizer=tokenizer, label="nano", runtime=model.runtime)
+    train(store, step, stop_at=17)
+    assert kept(store) == [12, 15]
 
 
 @contextmanager
@@ -188,6 +312,78 @@ def test_snapshot_that_does_not_fit_is_a_clear_error_and_earlier_ones_are_kept(
     assert kept(store) == [3, 6]
     train(store, last(plan_of))
     assert files(store, last(plan_of)) == undisturbed
+
+
+@pytest.mark.parametrize("largest", [50_000, 1_000], ids=["weights", "loss curve"])
+def test_checkpoint_that_does_not_fit_is_a_clear_error(largest: int, store: Store, plan_of: PlanOf) -> None:
+    message = r"the checkpoint cannot be written to .*(os error|Errno) .*There is no snapshot yet: free space or mend"
+    with largest_file(largest), pytest.raises(StepError, match=message):
+        train(store, last(plan_of, runtime=TrainingRuntime(patience_s=0)))
+
+
+def test_tokenizer_that_does_not_fit_is_a_clear_error(tmp_path: Path) -> None:
+    tokenizer = train_tokenizer(iter(["12 apples"]), vocabulary_size=300)
+    refused = pytest.raises(StoreError, match=r"the checkpoint cannot be written to .*File too large")
+    with largest_file(1_000), refused, writing("the checkpoint", tmp_path):
+        save_tokenizer(tmp_path, tokenizer)
+
+
+def test_object_that_does_not_fit_into_the_store_is_an_error_with_a_remedy(tmp_path: Path) -> None:
+    with largest_file(10), pytest.raises(StoreError, match=r"cannot write a/record.json: .*free space"):
+        Store(str(tmp_path)).write_atomically("a/record.json", bytes(11))
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mixgrid.training.writing.FIRST_PAUSE_S", 0.01)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_checkpoint_that_does_not_fit_is_written_once_it_does(
+    store: Store, undisturbed: dict[str, str], plan_of: PlanOf
+) -> None:
+    told: list[str] = []
+
+    def progress(_: float, text: str) -> None:
+        if "trying again" in text:
+            told.append(text)
+            make_room()
+
+    step = last(plan_of, runtime=TrainingRuntime(patience_s=60))
+    with largest_file(50_000):
+        execute(WorkOrder.of(step), store, progress)
+    assert len(told) == 1
+    assert files(store, step) == undisturbed
+
+
+def make_room() -> None:
+    """This process and those it started may write large files again."""
+    for process in (psutil.Process(), *psutil.Process().children(recursive=True)):
+        hard = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)[1]
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (hard, hard))
+
+
+def test_snapshot_of_two_processes_that_does_not_fit_is_written_once_it_does(
+    store: Store, plan_of: PlanOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    told: list[str] = []
+
+    def progress(_: float, text: str) -> None:
+        told.append(text)
+        if "trying again" in text:
+            make_room()
+
+    step = last(plan_of, runtime=TrainingRuntime(processes=2, snapshot_every=Interval(steps=20), patience_s=60))
+    with largest_file(100_000):
+        execute(WorkOrder.of(step), store, progress)
+    again = [text for text in told if "trying again" in text]
+    assert re.search("a snapshot cannot be written to .*File too large", again[0])
+    assert store.find(step) is not None
+    assert list(temporary.iterdir()) == []
 
 
 def test_store_that_goes_away_is_a_clear_error_and_nothing_is_lost(
