@@ -63,12 +63,12 @@ def run(options: argparse.Namespace) -> int:
             store=options.store,
             workers=options.workers or available_cores(),
             threads=options.threads,
-            only=options.only,
-            models=options.models,
-            seeds=options.seeds,
-            runtime=options.runtime,
+            only=options.only or (),
+            models=options.models or (),
+            seeds=options.seeds or (),
+            runtime=options.runtime or "",
             unsafe_code=options.unsafe_code,
-            routes=options.route,
+            routes=options.route or {},
             return_state=True,
         )
         api.flow_runs.append(str(state.state_details.flow_run_id))

@@ -7,7 +7,7 @@ All parameters are plain values, so that a deployment and the command line start
 
 import queue
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,7 +31,7 @@ from mixgrid.errors import DamagedArtifact, SourceError
 from mixgrid.live import LiveRun
 from mixgrid.lock import read_lock, resolve
 from mixgrid.plan import Plan, make_plan
-from mixgrid.runtime import StudyRuntime, load_runtime
+from mixgrid.runtime import NO_ROUTES, Routes, StudyRuntime, load_runtime
 from mixgrid.schedule import Schedule
 from mixgrid.step import Step
 from mixgrid.store import Store
@@ -80,29 +80,36 @@ class Summary:
 )
 def run_grid(
     study: str,
+    only: Sequence[str] = (),
+    models: Sequence[str] = (),
+    seeds: Sequence[int] = (),
     store: str = DEFAULT_STORE,
+    routes: Routes = NO_ROUTES,
+    runtime: str = "",
     workers: int = 1,
     threads: int = 1,
-    only: Sequence[str] | None = None,
-    models: Sequence[str] | None = None,
-    seeds: Sequence[int] | None = None,
-    runtime: str | None = None,
     unsafe_code: bool = False,
-    routes: Mapping[str, str] | None = None,
 ) -> Any:
     """Run what is missing of a study; ends Failed, with everything else done, if some step failed.
 
-    `study`: a name, a path, or a study's YAML text. `runtime`: a file's path or its text. `routes`: step kinds to the
-    work pools that run them, on top of the runtime's.
+    Prefect's form of the deployment shows these texts.
+
+    Args:
+        study: A built-in study (`demo`, `paper`, ...), the path of a study file on the worker, or a study's YAML text.
+        only: Experiments, such as `rq1`. None listed: all of them.
+        models: Models, such as `lab.small`. None listed: all of them.
+        seeds: Training seeds, such as `0`. None listed: all of them.
+        store: Where results collect: a URL such as `s3://bucket/study`, or a folder that all workers reach.
+        routes: The work pool of each expensive kind of step. Left empty, such steps run in the grid's own workers.
+        runtime: The path of a runtime file on the worker, or its YAML text. It never changes what a result is.
+        workers: Processes for the steps that are on no work pool.
+        threads: Torch threads a process.
+        unsafe_code: Where no sandbox works: run generated programs with nothing between them and the machine.
     """
     file = load_study(study)
-    selection = Selection(
-        only=tuple(only) if only else None,
-        models=tuple(models) if models else None,
-        seeds=tuple(seeds) if seeds is not None else None,
-    )
+    selection = Selection(only=tuple(only) or None, models=tuple(models) or None, seeds=tuple(seeds) or None)
     results = Store(store)
-    settings = load_runtime(runtime, unsafe_code=unsafe_code, routes=routes)
+    settings = load_runtime(runtime or None, unsafe_code=unsafe_code, routes=routes)
     plan = pinned_plan(file, selection, results, settings)
     plan.look_up(results)
     live = LiveRun(results, plan.study.name, flow_run=this_flow_run.id)

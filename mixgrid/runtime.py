@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
+from typing_extensions import TypedDict  # pydantic takes typing's own from Python 3.12 on
 
 from mixgrid.errors import StudyError
 from mixgrid.generation.serving import ServerRuntime
@@ -83,6 +84,17 @@ RoutedKind = Literal["base", "sft", "represent", "answer"]
 PoolName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 
 
+class Routes(TypedDict, total=False):
+    """Work pools by step kind as a form has them: a kind that is left out, or left empty, has no route."""
+
+    base: Annotated[str, Field(title="base", description="Base models: made once for all cells.")]
+    sft: Annotated[str, Field(title="sft", description="Trainings, one a stage.")]
+    answer: Annotated[str, Field(title="answer", description="Checkpoints that answer a benchmark's prompts.")]
+
+
+NO_ROUTES: Routes = {}
+
+
 class StudyRuntime(Runtime):
     """All of a runtime file. `routes`: step kinds to the work pools that run them.
 
@@ -98,7 +110,7 @@ class StudyRuntime(Runtime):
 
 
 def load_runtime(
-    given: str | None, *, unsafe_code: bool = False, routes: Mapping[str, str] | None = None
+    given: str | None, *, unsafe_code: bool = False, routes: Mapping[str, object] | None = None
 ) -> StudyRuntime:
     """Read a runtime file, or the YAML text of one; None is the defaults. `routes` come on top of the file's.
 
@@ -107,7 +119,8 @@ def load_runtime(
     name = "the runtime given as text" if given and "\n" in given else f"runtime file {given}"
     document = _document(given, name)
     if routes:
-        document["routes"] = {**(document.get("routes") or {}), **routes}
+        given_here = {kind: pool for kind, pool in routes.items() if pool}
+        document["routes"] = {**(document.get("routes") or {}), **given_here}
     try:
         return StudyRuntime.model_validate(document).model_copy(update={"unsafe_code": unsafe_code})
     except ValidationError as error:

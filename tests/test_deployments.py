@@ -1,9 +1,12 @@
 """What the declarations under deployments/ and docker/ say fits the code that they name."""
 
+import asyncio
+import copy
 import re
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 import yaml
@@ -46,6 +49,76 @@ def test_deployments_name_flows_by_module_and_only_parameters_these_have() -> No
         flow = getattr(import_module(module), name)
         assert set(deployment.get("parameters", {})) <= set(flow.parameters.properties)
         assert (flow.name, deployment["name"]) in {("mixgrid", "grid"), ("step", "gpu")}
+
+
+def test_the_form_of_the_grid_explains_every_field_and_wants_no_json() -> None:
+    from flows.run_grid import run_grid
+
+    schema = run_grid.parameters.model_dump_for_openapi()
+    fields = {**schema["properties"], **schema["definitions"]["Routes"]["properties"]}
+    assert [name for name, field in fields.items() if not field.get("description")] == []
+    kinds = {name: field.get("items", field).get("type", field.get("$ref")) for name, field in fields.items()}
+    assert set(kinds.values()) == {
+        "string",
+        "integer",
+        "boolean",
+        "#/definitions/Routes",
+    }  # each has a control of its own
+    assert schema["required"] == ["study"]
+    assert next(iter(fields)) == "study"
+    pools = read("deployments/prefect.yaml")["deployments"][0]["parameters"]["routes"]
+    assert set(pools) == set(schema["definitions"]["Routes"]["properties"])
+
+
+def rendered(pool: str, **values: object) -> Any:
+    """The Kubernetes job that a worker would start for a step, as prefect-kubernetes makes it from the pool."""
+    from prefect.client.schemas.objects import FlowRun
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+    from prefect_kubernetes.worker import KubernetesWorkerJobConfiguration
+
+    from flows.work_pools import read_pools
+
+    template = read_pools(ROOT / "deployments/kubernetes/pools.yaml")[pool].base_job_template()
+    with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}):  # nobody is asked; without it a server starts
+        job = asyncio.run(KubernetesWorkerJobConfiguration.from_template_and_values(template, values))
+        job.prepare_for_flow_run(FlowRun(flow_id=UUID(int=1), name="sft stage 1 lab.small"))
+    return job.job_manifest
+
+
+def test_kubernetes_jobs_of_steps_get_the_gpus_asked_for_and_the_stores_keys_by_name_alone() -> None:
+    job = rendered("gpu", gpus=2, image="registry.example/mixgrid:cuda", gpu_nodes={"gpu": "h100"})
+    pod = job["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert (container["image"], container["args"]) == (
+        "registry.example/mixgrid:cuda",
+        ["prefect", "flow-run", "execute"],
+    )
+    assert container["resources"]["limits"] == {"memory": "64Gi", "nvidia.com/gpu": 2}
+    assert container["envFrom"] == [{"secretRef": {"name": "mixgrid-store"}}]
+    assert not [variable for variable in container["env"] if variable["name"].startswith("AWS_")]
+    assert (pod["nodeSelector"], pod["tolerations"][0]["key"]) == ({"gpu": "h100"}, "nvidia.com/gpu")
+    assert pod["volumes"] == [{"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "16Gi"}}]
+    assert (job["spec"]["backoffLimit"], pod["restartPolicy"]) == (0, "Never")  # only mixgrid starts a step anew
+    assert pod["automountServiceAccountToken"] is False
+
+
+def test_kubernetes_jobs_of_grids_ask_for_no_gpu() -> None:
+    pod = rendered("cpu")["spec"]["template"]["spec"]
+    assert pod["containers"][0]["resources"]["limits"] == {"memory": "8Gi"}
+    assert "nodeSelector" not in pod
+
+
+def test_compose_file_is_one_that_the_specification_knows() -> None:
+    from compose_spec import PyCompose
+
+    document = read("docker/compose.yaml")
+    services = PyCompose.from_yaml(yaml.safe_dump(document)).service_names()
+    assert sorted(services) == ["database", "grids", "server", "setup", "steps-cpu", "steps-gpu", "store"]
+    for broken in ({"port": []}, {"depends_on": {"server": {"condition": "healthy"}}}, {"shm_size": []}):
+        wrong = copy.deepcopy(document)
+        wrong["services"]["grids"].update(broken)
+        with pytest.raises(ValueError, match=r"services\.grids"):
+            PyCompose.from_yaml(yaml.safe_dump(wrong))
 
 
 def test_containers_open_ports_on_the_loopback_alone_and_write_no_password_down() -> None:

@@ -117,6 +117,11 @@ class Box:
         run = httpx.post(f"{self.api}/deployments/{deployment}/create_flow_run", json={"parameters": parameters})
         return str(run.raise_for_status().json()["id"])
 
+    def grid_runs(self) -> list[dict[str, Any]]:
+        """The runs of the grid flow, newest first."""
+        body = {"flows": {"name": {"any_": ["mixgrid"]}}, "sort": "EXPECTED_START_TIME_DESC"}
+        return list(httpx.post(f"{self.api}/flow_runs/filter", json=body, timeout=30).json())
+
     def state(self, flow_run: str) -> str:
         """The type of a run's state."""
         return str(httpx.get(f"{self.api}/flow_runs/{flow_run}").json()["state_type"])

@@ -1,0 +1,59 @@
+"""The demo study, started as a person starts it: in a browser, with the form of the deployment `mixgrid/grid`."""
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from browser import Browser
+from cluster_box import Box, wait_for
+
+pytestmark = [pytest.mark.server, pytest.mark.cluster, pytest.mark.slow]
+PART = ("--only", "dmt", "--models", "lab.small", "--seeds", "0")
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Iterator[Box]:
+    """A server with a worker on each pool."""
+    (tmp_path / "box").mkdir()
+    with Box(tmp_path / "box") as box:
+        box.start_worker("grids", pool="cpu")
+        box.start_worker("gpu0")
+        yield box
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[Browser]:
+    if shutil.which("chromium") is None:
+        pytest.skip("chromium is not installed")
+    with Browser(tmp_path) as browser:
+        yield browser
+
+
+@pytest.mark.timeout(900)
+def test_a_person_starts_the_demo_by_its_form_and_its_scores_arrive(box: Box, browser: Browser, mixgrid: Any) -> None:
+    browser.open(f"{box.api.removesuffix('/api')}/deployments")
+    browser.click("grid")
+    browser.click("Run")
+    browser.click("Custom run")
+    browser.fill("study", "demo")
+    for name, value in (("only", "dmt"), ("models", "lab.small"), ("seeds", "0")):
+        browser.click("Add item", after=f"{name} (Optional)")
+        browser.fill(f"{name} (Optional)", value)
+    browser.fill("answer (Optional)", "")  # answers are made by the grid itself
+    browser.click("Submit")
+    browser.click("View run")
+    grid = wait_for(lambda: box.grid_runs() and box.grid_runs()[0]["id"], "the grid's run")
+    wait_for(lambda: box.state(grid) in ("COMPLETED", "FAILED", "CRASHED"), "the grid's end", 800)
+    assert box.state(grid) == "COMPLETED", (box.folder / "grids.log").read_text()
+    browser.wait_for("Completed")
+    assert "mixgrid\ndemo" in browser.text()
+    found = mixgrid("results", "demo", "--store", box.folder / "store", *PART, "--format", "json")
+    rows = json.loads(found.stdout)["rows"]
+    # k = 1, 1/2, 1/8, 1/64 share their first stage; the base is a row of its own: 5 checkpoints, 6 benchmarks each
+    assert Counter(row["strategy"] for row in rows) == {"base": 6, "dmt": 24}
+    kinds = Counter(runs[0]["parameters"]["order"]["kind"] for runs in box.step_runs(box.folder / "store").values())
+    assert kinds == {"base": 1, "sft": 5}
