@@ -22,6 +22,7 @@ from mixgrid.record import Record
 from mixgrid.runtime import DispatchRuntime
 from mixgrid.store import Store
 from tasks.pool import StepRun, StepRuns
+from tasks.run_link import link_to_run
 
 LOOK_EVERY_S = 5.0
 STORE_PATIENCE_S = 900.0
@@ -98,6 +99,7 @@ class Dispatched:
 
     def _wait(self, order: WorkOrder, run: StepRun, lease: LeaseWatch, progress: Progress) -> Record | _Over:
         self._live.dispatched[order.folder] = str(run.id)
+        link_to_run(order.title, run.id, pool=self._runs.pool)
         changed, waiting = self._runs.watch(run.id), _Waiting(run.state, self._settings)
         store_well = clock()
         try:

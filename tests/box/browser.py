@@ -31,7 +31,7 @@ QUIET = (
     "--hide-scrollbars",
 )
 FIND = """
-(said, after, field) => {
+(said, after, nth) => {
   const seen = e => { const b = e.getBoundingClientRect(); return b.width > 0 && b.height > 0 }
   const short = (e, text) => e.textContent.length < text.length + 40
   const says = (e, text) => e.ariaLabel === text || short(e, text) && e.innerText?.trim() === text
@@ -41,7 +41,7 @@ FIND = """
     return found < 0 ? all.length : found
   }
   const start = from(after ? from(0, after) : 0, said)
-  const found = field ? all.slice(start).find(e => e.matches('input, textarea')) : all[start]
+  const found = nth === null ? all[start] : all.slice(start).filter(e => e.matches('input, textarea'))[nth]
   if (!found) return null
   found.scrollIntoView({block: 'center'})
   const box = found.getBoundingClientRect()
@@ -94,9 +94,9 @@ class Browser:
         """Click on the element whose text, or name, is exactly this: the first one, or the first one after another."""
         self._press(*self._find(said, after=after))
 
-    def fill(self, label: str, text: str) -> None:
-        """Replace what is in the first field after these words."""
-        self._press(*self._find(label, field=True))
+    def fill(self, label: str, text: str, *, nth: int = 0) -> None:
+        """Replace what is in a field after these words: the first one, or the first but `nth`."""
+        self._press(*self._find(label, nth=nth))
         self.evaluate("document.activeElement.select()")
         self._send("Input.insertText", text=text)
 
@@ -111,8 +111,8 @@ class Browser:
             raise RuntimeError(done["exceptionDetails"]["exception"]["description"])
         return done["result"].get("value")
 
-    def _find(self, said: str, *, after: str | None = None, field: bool = False) -> tuple[float, float]:
-        script = f"({FIND})({json.dumps(said)}, {json.dumps(after)}, {json.dumps(field)})"
+    def _find(self, said: str, *, after: str | None = None, nth: int | None = None) -> tuple[float, float]:
+        script = f"({FIND})({json.dumps(said)}, {json.dumps(after)}, {json.dumps(nth)})"
         where: tuple[float, float] | None = None
         while where != (now := self._until(lambda: self.evaluate(script), f"{said!r} on the page")):
             where = now  # it may still move

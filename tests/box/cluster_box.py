@@ -30,7 +30,8 @@ class Box:
         self.folder = folder
         self.pools = pools
         self.port = free_port()
-        self.api = f"http://127.0.0.1:{self.port}/api"
+        self.ui = f"http://127.0.0.1:{self.port}"
+        self.api = f"{self.ui}/api"
         self.environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith(("PREFECT_", "MIXGRID_STORE"))},
             "PREFECT_HOME": str(folder / "prefect"),

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from browser import Browser
 from cluster_box import Box, wait_for
+from grid_form import fill_form, submit
 
 pytestmark = [pytest.mark.server, pytest.mark.cluster, pytest.mark.slow]
 PART = ("--only", "dmt", "--models", "lab.small", "--seeds", "0")
@@ -35,18 +36,9 @@ def browser(tmp_path: Path) -> Iterator[Browser]:
 
 @pytest.mark.timeout(900)
 def test_a_person_starts_the_demo_by_its_form_and_its_scores_arrive(box: Box, browser: Browser, mixgrid: Any) -> None:
-    browser.open(f"{box.api.removesuffix('/api')}/deployments")
-    browser.click("grid")
-    browser.click("Run")
-    browser.click("Custom run")
-    browser.fill("study", "demo")
-    for name, value in (("only", "dmt"), ("models", "lab.small"), ("seeds", "0")):
-        browser.click("Add item", after=f"{name} (Optional)")
-        browser.fill(f"{name} (Optional)", value)
-    browser.fill("answer (Optional)", "")  # answers are made by the grid itself
-    browser.click("Submit")
-    browser.click("View run")
-    grid = wait_for(lambda: box.grid_runs() and box.grid_runs()[0]["id"], "the grid's run")
+    part = {"study": "demo", "only": ["dmt"], "models": ["lab.small"], "seeds": [0]}
+    fill_form(browser, box, {**part, "answer": ""})  # the grid makes the answers itself
+    grid = submit(browser, box)
     wait_for(lambda: box.state(grid) in ("COMPLETED", "FAILED", "CRASHED"), "the grid's end", 800)
     assert box.state(grid) == "COMPLETED", (box.folder / "grids.log").read_text()
     browser.wait_for("Completed")

@@ -1,0 +1,87 @@
+"""The pictures of docs/cluster.md, taken anew: the demo on a cluster in a box, as a person sees it in Prefect's UI.
+
+    python tests/bench/pictures.py [FOLDER] [--only dmt] [--models lab.small] [--seeds 0]
+
+Starts a server, a worker for grids and two for steps, fills in the form of `mixgrid/grid` in headless Chromium, and
+looks at the run until it is over. The whole demo takes about ten minutes on two cores. Needs chromium.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent.parent
+sys.path.insert(0, str(ROOT / "tests/box"))
+
+from browser import Browser  # noqa: E402
+from cluster_box import Box, wait_for  # noqa: E402
+from grid_form import fill_form, submit  # noqa: E402
+
+SETTLE_S = 3.0
+"""How long the UI draws once it has its data."""
+FINAL = ("COMPLETED", "FAILED", "CRASHED")
+
+
+def main() -> None:
+    """Take all pictures, and say of each where it is."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", nargs="?", type=Path, default=ROOT / "docs/pictures")
+    for name in ("only", "models", "seeds"):
+        parser.add_argument(f"--{name}", nargs="*", default=[])
+    options = parser.parse_args()
+    options.folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as made, Box(Path(made)) as box:
+        box.start_worker("grids", pool="cpu")
+        for name in ("gpu0", "gpu1"):
+            box.start_worker(name)
+        with Browser(Path(made), height=940) as browser:
+            part = {name: getattr(options, name) for name in ("only", "models", "seeds")}
+            fill_form(browser, box, {"study": "demo", **part, "answer": ""})
+            _take(browser, options.folder, "form")
+            grid = submit(browser, box)
+            _watch(browser, box, grid, options.folder)
+            if box.state(grid) != "COMPLETED":
+                sys.exit((box.folder / "grids.log").read_text()[-4000:])
+
+
+def _watch(browser: Browser, box: Box, grid: str, folder: Path) -> None:
+    """The run while it works and when it is over, a stage's progress, a step's own run, and the scores."""
+    _progress(browser, box, folder)
+    wait_for(lambda: box.artifacts("table"), "the first scores", 1200)
+    browser.open(f"{box.ui}/runs/flow-run/{grid}")
+    _take(browser, folder, "run")
+    wait_for(lambda: box.state(grid) in FINAL, "the end of the run", 3600)
+    for name, kind in (("scores", "table"), ("step", "markdown")):
+        newest: dict[str, Any] = box.artifacts(kind)[0]
+        step = "sft" if kind == "markdown" else ""
+        newest = next(a for a in box.artifacts(kind) if step in (a["data"] or ""))
+        if kind == "markdown":
+            browser.open(f"{box.ui}/runs/flow-run/{newest['flow_run_id']}")
+        else:
+            browser.open(f"{box.ui}/artifacts/artifact/{newest['id']}")
+        _take(browser, folder, name)
+
+
+def _progress(browser: Browser, box: Box, folder: Path) -> None:
+    artifact = wait_for(lambda: box.artifacts("progress"), "the progress of a step", 600)[0]
+    wait_for(lambda: _share(box, artifact["id"]) > 30, "a third of the step", 600)
+    browser.open(f"{box.ui}/artifacts/artifact/{artifact['id']}")
+    _take(browser, folder, "progress")
+
+
+def _share(box: Box, artifact: str) -> float:
+    return max((float(a["data"]) for a in box.artifacts("progress") if a["id"] == artifact), default=0.0)
+
+
+def _take(browser: Browser, folder: Path, name: str) -> None:
+    time.sleep(SETTLE_S)
+    path = folder / f"cluster-{name}.png"
+    browser.picture(path)
+    print(path, path.stat().st_size // 1000, "kB", flush=True)
+
+
+if __name__ == "__main__":
+    main()
