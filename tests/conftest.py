@@ -31,6 +31,17 @@ def test_data() -> Path:
     return Path(folder)
 
 
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The browser; `make test` installs it where it may."""
+    found = shutil.which("chromium")
+    if not found and os.environ.get("CI"):
+        pytest.fail("chromium is missing, and CI is set")
+    if not found:
+        pytest.skip("chromium is not installed")
+    return found
+
+
 def free_port() -> int:
     """A port on the loopback that nobody listens on."""
     with socket.socket() as listener:

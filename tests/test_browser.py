@@ -1,9 +1,7 @@
 """The report in a real browser: headless Chromium draws it, and has nothing to complain about."""
 
 import json
-import os
 import re
-import shutil
 import subprocess
 import time
 import urllib.request
@@ -33,17 +31,6 @@ QUIET = [
     "--disable-sync",
     "--enable-logging=stderr",
 ]
-
-
-@pytest.fixture(scope="module")
-def chromium() -> str:
-    """The browser; `make test` installs it where it may."""
-    found = shutil.which("chromium")
-    if not found and os.environ.get("CI"):
-        pytest.fail("chromium is missing, and CI is set")
-    if not found:
-        pytest.skip("chromium is not installed")
-    return found
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ FIND = """
   const seen = e => { const b = e.getBoundingClientRect(); return b.width > 0 && b.height > 0 }
   const short = (e, text) => e.textContent.length < text.length + 40
   const says = (e, text) => e.ariaLabel === text || short(e, text) && e.innerText?.trim() === text
-  const all = [...document.body.querySelectorAll('*')].filter(seen)
+  const all = [...document.querySelectorAll('body *')].filter(seen)
   const from = (start, text) => {                           // of elements in each other, the innermost
     const found = all.findIndex((e, i) => i >= start && says(e, text) && ![...e.children].some(c => says(c, text)))
     return found < 0 ? all.length : found

@@ -82,6 +82,9 @@ class Container:
         as_user = ["runuser", "-u", "postgres", "--"]
         init = ["-D", data, "-U", variables["POSTGRES_USER"], "--auth=scram-sha-256", f"--pwfile={self._logs}/password"]
         subprocess.run([*as_user, programs / "initdb", *init], check=True, stdout=subprocess.DEVNULL)
+        make = f"CREATE DATABASE {variables['POSTGRES_DB']}\n".encode()
+        single = [*as_user, programs / "postgres", "--single", "-D", data, "postgres"]
+        subprocess.run(single, input=make, check=True, stdout=subprocess.DEVNULL)
         (data / "pg_hba.conf").write_text("local all all trust\nhost all all all scram-sha-256\n")
         return [*as_user, str(programs / "postgres"), "-D", str(data), "-k", str(self._logs)]
 
@@ -111,12 +114,13 @@ def main(root: Path) -> None:
         containers = {name: Container(name, s, root, Path(logs)) for name, s in read_services().items()}
         bring_up(containers)
         client = containers["grids"].image
-        run = ["prefect", "deployment", "run", "mixgrid/grid", "--param", "study=/work/small.yaml", "--watch"]
+        part = ("study=/work/small.yaml", 'only=["dmt"]', 'routes={"base": "gpu", "sft": "gpu"}')
+        run = ["prefect", "deployment", "run", "mixgrid/grid", "--watch", *(f"--param={setting}" for setting in part)]
         done = subprocess.run(client.inside(*run), check=False)
         if done.returncode:
             print(*(f"== {log.name}\n{log.read_text()[-3000:]}" for log in sorted(Path(logs).glob("*.log"))), sep="\n")
             sys.exit(done.returncode)
-        subprocess.run(client.inside("mixgrid", "results", "/work/small.yaml"), check=True)
+        subprocess.run(client.inside("mixgrid", "results", "/work/small.yaml", "--only", "dmt"), check=True)
 
 
 if __name__ == "__main__":

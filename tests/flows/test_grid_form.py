@@ -1,7 +1,6 @@
 """The demo study, started as a person starts it: in a browser, with the form of the deployment `mixgrid/grid`."""
 
 import json
-import shutil
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,10 +26,8 @@ def box(tmp_path: Path) -> Iterator[Box]:
 
 
 @pytest.fixture
-def browser(tmp_path: Path) -> Iterator[Browser]:
-    if shutil.which("chromium") is None:
-        pytest.skip("chromium is not installed")
-    with Browser(tmp_path) as browser:
+def browser(chromium: str, tmp_path: Path) -> Iterator[Browser]:
+    with Browser(tmp_path, program=chromium) as browser:
         yield browser
 
 
