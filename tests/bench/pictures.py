@@ -11,7 +11,6 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).parent.parent.parent
 sys.path.insert(0, str(ROOT / "tests/box"))
@@ -40,6 +39,7 @@ def main() -> None:
         with Browser(Path(made), height=940) as browser:
             part = {name: getattr(options, name) for name in ("only", "models", "seeds")}
             fill_form(browser, box, {"study": "demo", **part, "answer": ""})
+            browser.show("Run Name")
             _take(browser, options.folder, "form")
             grid = submit(browser, box)
             _watch(browser, box, grid, options.folder)
@@ -54,15 +54,11 @@ def _watch(browser: Browser, box: Box, grid: str, folder: Path) -> None:
     browser.open(f"{box.ui}/runs/flow-run/{grid}")
     _take(browser, folder, "run")
     wait_for(lambda: box.state(grid) in FINAL, "the end of the run", 3600)
-    for name, kind in (("scores", "table"), ("step", "markdown")):
-        newest: dict[str, Any] = box.artifacts(kind)[0]
-        step = "sft" if kind == "markdown" else ""
-        newest = next(a for a in box.artifacts(kind) if step in (a["data"] or ""))
-        if kind == "markdown":
-            browser.open(f"{box.ui}/runs/flow-run/{newest['flow_run_id']}")
-        else:
-            browser.open(f"{box.ui}/artifacts/artifact/{newest['id']}")
-        _take(browser, folder, name)
+    browser.open(f"{box.ui}/artifacts/artifact/{box.artifacts('table')[0]['id']}")
+    _take(browser, folder, "scores")
+    told = next(artifact for artifact in box.artifacts("markdown") if artifact["data"].startswith("**sft"))
+    browser.open(f"{box.ui}/runs/flow-run/{told['flow_run_id']}")
+    _take(browser, folder, "step")
 
 
 def _progress(browser: Browser, box: Box, folder: Path) -> None:

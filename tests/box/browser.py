@@ -57,7 +57,7 @@ class Browser:
         self._folder = folder
         self._command = [program, *QUIET, "--remote-debugging-port=0", f"--window-size={width},{height}"]
         self._numbers = itertools.count(1)
-        self.patience_s = 60.0
+        self.patience_s = 180.0
 
     def __enter__(self) -> "Browser":
         self._profile = tempfile.TemporaryDirectory(dir=self._folder, ignore_cleanup_errors=True)
@@ -99,6 +99,10 @@ class Browser:
         self._press(*self._find(label, nth=nth))
         self.evaluate("document.activeElement.select()")
         self._send("Input.insertText", text=text)
+
+    def show(self, said: str) -> None:
+        """Scroll to the element whose text, or name, is exactly this."""
+        self._find(said)
 
     def picture(self, path: Path) -> None:
         """What is to be seen of the page, as PNG."""
