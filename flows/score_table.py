@@ -73,7 +73,7 @@ class ScoreTable:
                 self._there[step.key] = record
             self._new.pop(0)
         rows = result_rows(self._plan.names, [self._there.get(step.key) for step in self._plan.scores])
-        return [{column: row[column] for column in COLUMNS} for row in rows]
+        return [{column: _short(row[column]) for column in COLUMNS} for row in rows]
 
     def _tell(self, artifact: UUID | None, rows: list[dict[str, Any]]) -> UUID | None:
         if artifact is not None:
@@ -85,3 +85,8 @@ class ScoreTable:
         text = f"Scores of {self._plan.study.name} with 95 % intervals. The report will lie in `{where}`."
         made = create_table_artifact(table=rows, key=f"scores-{name}", description=text)
         return made if isinstance(made, UUID) else None
+
+
+def _short(value: Any) -> Any:
+    """Four places: with all sixteen of them the intervals lie outside the page."""
+    return round(value, 4) if isinstance(value, float) else value

@@ -19,8 +19,8 @@ from browser import Browser  # noqa: E402
 from cluster_box import Box, wait_for  # noqa: E402
 from grid_form import fill_form, submit  # noqa: E402
 
-SETTLE_S = 3.0
-"""How long the UI draws once it has its data."""
+SETTLE_S = 6.0
+"""How long the UI draws a graph once it has its data."""
 FINAL = ("COMPLETED", "FAILED", "CRASHED")
 
 
@@ -40,7 +40,7 @@ def main() -> None:
             part = {name: getattr(options, name) for name in ("only", "models", "seeds")}
             fill_form(browser, box, {"study": "demo", **part, "answer": ""})
             browser.show("Run Name")
-            _take(browser, options.folder, "form")
+            _take(browser, options.folder, "form", said="Run Name")
             grid = submit(browser, box)
             _watch(browser, box, grid, options.folder)
             if box.state(grid) != "COMPLETED":
@@ -52,27 +52,29 @@ def _watch(browser: Browser, box: Box, grid: str, folder: Path) -> None:
     _progress(browser, box, folder)
     wait_for(lambda: box.artifacts("table"), "the first scores", 1200)
     browser.open(f"{box.ui}/runs/flow-run/{grid}")
-    _take(browser, folder, "run")
+    _take(browser, folder, "run", said="Finished in state")
     wait_for(lambda: box.state(grid) in FINAL, "the end of the run", 3600)
     browser.open(f"{box.ui}/artifacts/artifact/{box.artifacts('table')[0]['id']}")
-    _take(browser, folder, "scores")
+    _take(browser, folder, "scores", said="response_loss")
     told = next(artifact for artifact in box.artifacts("markdown") if artifact["data"].startswith("**sft"))
     browser.open(f"{box.ui}/runs/flow-run/{told['flow_run_id']}")
-    _take(browser, folder, "step")
+    _take(browser, folder, "step", said="made in")
 
 
 def _progress(browser: Browser, box: Box, folder: Path) -> None:
     artifact = wait_for(lambda: box.artifacts("progress"), "the progress of a step", 600)[0]
     wait_for(lambda: _share(box, artifact["id"]) > 30, "a third of the step", 600)
     browser.open(f"{box.ui}/artifacts/artifact/{artifact['id']}")
-    _take(browser, folder, "progress")
+    _take(browser, folder, "progress", said="tokens/s")
 
 
 def _share(box: Box, artifact: str) -> float:
     return max((float(a["data"]) for a in box.artifacts("progress") if a["id"] == artifact), default=0.0)
 
 
-def _take(browser: Browser, folder: Path, name: str) -> None:
+def _take(browser: Browser, folder: Path, name: str, *, said: str) -> None:
+    """Once the page says so."""
+    browser.wait_for(said)
     time.sleep(SETTLE_S)
     path = folder / f"cluster-{name}.png"
     browser.picture(path)
