@@ -125,7 +125,7 @@ class Box:
 
     def state(self, flow_run: str) -> str:
         """The type of a run's state."""
-        return str(httpx.get(f"{self.api}/flow_runs/{flow_run}").json()["state_type"])
+        return str(httpx.get(f"{self.api}/flow_runs/{flow_run}", timeout=30).json()["state_type"])
 
     def set_state(self, flow_run: str, state: str) -> None:
         """As the UI's buttons do."""
