@@ -89,6 +89,7 @@ class Routes(TypedDict, total=False):
 
     base: Annotated[str, Field(title="base", description="Base models: made once for all cells.")]
     sft: Annotated[str, Field(title="sft", description="Trainings, one a stage.")]
+    represent: Annotated[str, Field(title="represent", description="Hidden states, where a study asks for them.")]
     answer: Annotated[str, Field(title="answer", description="Checkpoints that answer a benchmark's prompts.")]
 
 

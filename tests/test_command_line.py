@@ -55,8 +55,8 @@ def test_plan_for_people_says_what_is_to_be_looked_up(tmp_path: Path) -> None:
         (("grade", "gsm8k", "none.jsonl", "--data", "none.jsonl"), "none.jsonl"),
         (("run", "demo", "--runtime", "unsafe.yaml"), "unsafe_code: only a person can ask for it; give --unsafe-code"),
         (("run", "demo", "--route", "sft"), "give KIND=POOL such as sft=gpu"),
-        (("run", "demo", "--route", "mix=gpu"), "--route, routes.mix.[key]: 'mix': Input should be 'base', 'sft', "),
-        (("run", "demo", "--route", "sft=a b"), "--route, routes.sft: 'a b'"),
+        (("run", "demo", "--route", "mix=gpu"), "--route, routes.mix.[key]: mix: Input should be 'base', 'sft', "),
+        (("run", "demo", "--route", "sft=a b"), "--route, routes.sft: a b: a name has"),
     ],
 )
 def test_command_with_wrong_input_ends_with_status_2_and_no_traceback(
