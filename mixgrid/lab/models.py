@@ -2,7 +2,7 @@
 
     LAB_MODELS["lab.small"]  -> 2 layers of width 80, 305,520 parameters in the demo
 
-Both bases read the same text the same number of times; they differ in size and in the peak learning rate that suits it.
+Both bases read the same text the same number of times, at one peak learning rate; they differ in size.
 """
 
 from collections.abc import Mapping
@@ -53,13 +53,13 @@ LAB_MODELS: Mapping[str, LabModel] = {
         intermediate_size=216,
         layers=2,
         heads=4,
-        pretraining=Pretraining(steps=1_500, batch_size=8, sequence_length=128, peak_learning_rate=7e-3),
+        pretraining=Pretraining(steps=1_500, batch_size=8, sequence_length=128, peak_learning_rate=5e-3),
     ),
     "lab.large": LabModel(
         hidden_size=96,
         intermediate_size=256,
         layers=2,
         heads=4,
-        pretraining=Pretraining(steps=1_500, batch_size=8, sequence_length=128, peak_learning_rate=1e-2),
+        pretraining=Pretraining(steps=1_500, batch_size=8, sequence_length=128, peak_learning_rate=5e-3),
     ),
 }
