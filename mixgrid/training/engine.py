@@ -64,8 +64,9 @@ def make_engine(model: Any, *, recipe: Recipe, runtime: TrainingRuntime, longest
     from mixgrid.training.lean_engine import LONGEST, LeanEngine, fits
 
     alone = runtime.processes == 1 and not runtime.compile and recipe.precision == "fp32"
+    alone = alone and runtime.activation_checkpointing is not True  # a step of the lean way keeps all
     if alone and device() == "cpu" and longest <= LONGEST and fits(model) is None:
-        return LeanEngine(model, recipe=recipe, runtime=runtime)
+        return LeanEngine(model, recipe=recipe, runtime=runtime, longest=longest)
     from mixgrid.training.general_engine import GeneralEngine
 
     return GeneralEngine(model, recipe=recipe, runtime=runtime, longest=longest, seed=seed)

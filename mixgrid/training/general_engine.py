@@ -13,34 +13,36 @@ from torch import Tensor
 
 from mixgrid.recipe import Recipe
 from mixgrid.runtime import TrainingRuntime
-from mixgrid.training.attention import use_segment_attention
 from mixgrid.training.batches import Row, Weighted, cut, empty_row, row_of, share_out
 from mixgrid.training.engine import MOMENTS, State
 from mixgrid.training.lean_engine import adamw
-from mixgrid.training.loss import ResponseLoss, has_plain_head
+from mixgrid.training.loss import ResponseLoss
 from mixgrid.training.memory import MemoryPlan, available_bytes, out_of_memory, plan_memory
-from mixgrid.training.processes import least, make_accelerator, total, whole
+from mixgrid.training.probe import check_rows, has_plain_head
+from mixgrid.training.processes import least, make_accelerator, shard_layers, total, whole
 
 
 class GeneralEngine:
     """See `mixgrid.training.engine.Engine`."""
 
     def __init__(self, model: Any, *, recipe: Recipe, runtime: TrainingRuntime, longest: int, seed: int) -> None:
-        self._accelerator = make_accelerator(model, runtime, half=recipe.precision == "bf16")
+        self._accelerator = make_accelerator(runtime)
         self.device = self._accelerator.device
         self.main = self._accelerator.is_main_process
         self.updates = 0
         self._model, self._recipe, self._seed = model, recipe, seed
         self._sharded = runtime.sharding == "full" and self._accelerator.num_processes > 1
-        use_segment_attention(model)
+        check_rows(model, own_attention=model.config._attn_implementation)
         plain_head = has_plain_head(model)
         model.train()
-        self.memory = self._plan_memory(runtime, longest)
+        self.memory = self._plan_memory(runtime, longest, plain_head=plain_head)
         self.row_tokens, self.estimated_bytes = self.memory.row_tokens, self.memory.estimated_bytes
         if self.memory.activation_checkpointing:
             model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
         if runtime.compile:
             _compile_layers(model)
+        if self._sharded:
+            shard_layers(model, half=recipe.precision == "bf16")
         wrapped = ResponseLoss(model, plain_head=plain_head)
         optimizer = adamw([p for p in wrapped.parameters() if p.requires_grad], recipe)
         self._loss, self._optimizer = self._accelerator.prepare(wrapped, optimizer)
@@ -49,12 +51,15 @@ class GeneralEngine:
         """The batch's loss; its gradients are added. After an out-of-memory error on one device, in smaller rows."""
         while True:
             torch.manual_seed(hash_seed(self._seed, step, self._accelerator.process_index))  # dropout, if any
+            losses, size = [], 0
             try:
-                losses = [self._pass(row, last=last) for row, last in self._rows(batch)]
+                for row, last in self._rows(batch):
+                    size = row.tokens_1T.shape[1]
+                    losses.append(self._pass(row, last=last))
                 return total(self._accelerator, float(torch.stack(losses).double().sum()))
             except RuntimeError as error:  # torch.OutOfMemoryError is one
                 self.row_tokens = out_of_memory(
-                    error, row_tokens=self.row_tokens, alone=self._accelerator.num_processes == 1,
+                    error, row_tokens=self.row_tokens, row=size, alone=self._accelerator.num_processes == 1,
                     longest=max(e.length for e in batch), memory=self.memory,
                 )  # fmt: skip
             self._optimizer.zero_grad(set_to_none=True)
@@ -138,13 +143,14 @@ class GeneralEngine:
             state |= {kind: torch.zeros_like(parameter) for kind in MOMENTS}
         return state
 
-    def _plan_memory(self, runtime: TrainingRuntime, longest: int) -> MemoryPlan:
+    def _plan_memory(self, runtime: TrainingRuntime, longest: int, *, plain_head: bool) -> MemoryPlan:
         """One plan for all processes, as they have to cut equally many rows: the one with the least room decides."""
         processes = self._accelerator.num_processes
         available = least(self._accelerator, available_bytes(self.device, processes=processes))
         return plan_memory(
             self._model, runtime=runtime, longest=longest, shards=processes if self._sharded else 1,
             half=self._recipe.precision == "bf16", available=available, fixed_rows=self.device.type == "cpu",
+            plain_head=plain_head,
         )  # fmt: skip
 
 

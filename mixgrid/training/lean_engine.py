@@ -14,10 +14,9 @@ from mixgrid.recipe import Recipe
 from mixgrid.runtime import TrainingRuntime
 from mixgrid.training.batches import Weighted, cut, row_of
 from mixgrid.training.engine import MOMENTS, State
+from mixgrid.training.lean_attention import BLOCK
 from mixgrid.training.lean_llama import LeanLlama
-
-CPU_ROW_TOKENS = 512
-"""A fixed number, so that a key gives the same bytes: on CPUs rows that stay in the cache are the fast ones."""
+from mixgrid.training.memory import CPU_ROW_TOKENS, MemoryPlan, available_bytes, out_of_memory, too_large
 
 _MULTIPLE = 16
 """Tokens and response tokens of a row come in multiples of it: each new shape costs something (`mixgrid.products`)."""
@@ -60,25 +59,38 @@ def not_plain(model: Any) -> str | None:
 class LeanEngine:
     """See `mixgrid.training.engine.Engine`."""
 
-    def __init__(self, model: Any, *, recipe: Recipe, runtime: TrainingRuntime) -> None:
+    def __init__(self, model: Any, *, recipe: Recipe, runtime: TrainingRuntime, longest: int) -> None:
         self.device = torch.device("cpu")
         self.main = True
         self.updates = 0
         self.row_tokens = CPU_ROW_TOKENS if runtime.row_tokens == "auto" else runtime.row_tokens
+        self._memory = _plan(model, row_tokens=max(self.row_tokens, longest), longest=longest)
+        self.estimated_bytes = self._memory.estimated_bytes
         self._max_norm = recipe.max_gradient_norm
         self._lean = LeanLlama(model)
-        self.estimated_bytes = 4 * self._lean.gradients.nbytes
         self._flat = torch.nn.Parameter(self._lean.flat.weights)
         self._flat.grad = self._lean.gradients
         self._optimizer = adamw([self._flat], recipe)
 
     def accumulate(self, batch: Sequence[Weighted], *, step: int) -> float:  # noqa: ARG002 (nothing random here)
-        """The batch's loss; its gradients are added. Rows of like lengths have the least to fill up."""
+        """The batch's loss; its gradients are added. Rows of like lengths have the least to fill up.
+
+        After an out-of-memory error, in smaller rows.
+        """
         batch = sorted(batch, key=lambda example: example.length)
-        rows = cut([e.length for e in batch], max_row_tokens=self.row_tokens)
-        return math.fsum(
-            float(self._lean.accumulate(row_of([batch[i] for i in row], multiple=_MULTIPLE))) for row in rows
-        )
+        while True:
+            losses, size = [], 0
+            try:
+                for numbers in cut([e.length for e in batch], max_row_tokens=self.row_tokens):
+                    size = sum(batch[i].length for i in numbers)
+                    losses.append(float(self._lean.accumulate(row_of([batch[i] for i in numbers], multiple=_MULTIPLE))))
+                return math.fsum(losses)
+            except RuntimeError as error:
+                self.row_tokens = out_of_memory(
+                    error, row_tokens=self.row_tokens, row=size, alone=True,
+                    longest=batch[-1].length, memory=self._memory,
+                )  # fmt: skip
+            self._lean.forget_gradients()
 
     def update(self, *, rate: float) -> None:
         """Clip, one AdamW update, gradients back to zero."""
@@ -116,6 +128,22 @@ class LeanEngine:
             state["step"] = torch.tensor(0.0)
             state |= {name: torch.zeros_like(self._lean.gradients) for name in MOMENTS}
         return state
+
+
+def _plan(model: Any, *, row_tokens: int, longest: int) -> MemoryPlan:
+    """What the lean passes need, counted from their code. Raises StepError where a row cannot fit."""
+    config, parameters = model.config, list(model.parameters())
+    layer = 14 * config.hidden_size + 4 * config.intermediate_size
+    layer += config.num_attention_heads * (longest // 2 + BLOCK)  # each token's attention: half of what lies before
+    numbers = config.num_hidden_layers * layer + 2 * config.vocab_size
+    size = parameters[0].element_size()
+    weights = 4 * sum(p.nbytes for p in parameters)
+    plan = MemoryPlan(
+        weights, size * numbers, available_bytes(torch.device("cpu"), processes=1), row_tokens, False, False
+    )
+    if plan.row_tokens > plan.room:
+        raise too_large(plan, plan.row_tokens, longest=longest)
+    return plan
 
 
 def adamw(parameters: Sequence[torch.nn.Parameter], recipe: Recipe) -> torch.optim.AdamW:

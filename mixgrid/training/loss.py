@@ -5,7 +5,8 @@
 The output head meets response tokens only: on CUDA in chunks, so that all logits never exist at once
 (torch.nn.functional.linear_cross_entropy); on a CPU, where rows are short and the chunked form took 1.9 to 6 times as
 long in fp32 at a vocabulary of 32,000, at once. That is valid where logits are the head's product with the last
-hidden states and nothing else; a probe finds out, and models that scale or cap their logits take their own way to them.
+hidden states and nothing else; `mixgrid.training.probe` finds out, and models that scale or cap their logits take their
+own way to them.
 """
 
 from typing import Any
@@ -16,11 +17,11 @@ from torch.nn import LinearCrossEntropyOptions
 from torch.nn.functional import cross_entropy, linear_cross_entropy
 
 from mixgrid.training.attention import autocast_dtype
-from mixgrid.training.batches import Row, empty_row
+from mixgrid.training.batches import Row
 
 
 class ResponseLoss(nn.Module):
-    """Wraps `model`, whose weights stay its own. `plain_head` is what `has_plain_head` says of it."""
+    """Wraps `model`, whose weights stay its own. `plain_head` is what `probe.has_plain_head` says of it."""
 
     def __init__(self, model: Any, *, plain_head: bool) -> None:
         super().__init__()
@@ -35,19 +36,6 @@ class ResponseLoss(nn.Module):
         else:
             losses_N = cross_entropy(_upcast(own_logits(self.causal, row)), row.targets_N, reduction="none")
         return (losses_N * row.weights_N.to(losses_N.dtype)).sum()
-
-
-@torch.no_grad()
-def has_plain_head(model: Any) -> bool:
-    """Whether the model's logits are its output head's product with the last hidden states."""
-    head = model.get_output_embeddings()
-    if not isinstance(head, nn.Linear) or head.bias is not None:
-        return False
-    row, training = empty_row().to(head.weight.device), model.training
-    model.eval()  # dropout would make any two passes differ
-    plain = torch.allclose(head(hidden_states(model, row)), own_logits(model, row), rtol=1e-3, atol=1e-5)
-    model.train(training)
-    return plain
 
 
 def hidden_states(model: Any, row: Row) -> Tensor:

@@ -11,9 +11,9 @@ from torch.nn.functional import cross_entropy
 
 from mixgrid.progress import Progress
 from mixgrid.tokens import Examples
-from mixgrid.training.attention import use_segment_attention
 from mixgrid.training.batches import row_of, weigh
 from mixgrid.training.loss import own_logits
+from mixgrid.training.probe import check_rows
 
 MAX_ROW_TOKENS = 16_384
 _EXAMPLES_A_ROW = 32
@@ -21,11 +21,14 @@ _EXAMPLES_A_ROW = 32
 
 @torch.inference_mode()
 def response_losses(model: Any, examples: Examples, *, progress: Progress) -> tuple[list[float], list[int]]:
-    """Nats summed over the response tokens of each example, and their number (0 where it is fully masked)."""
+    """Nats summed over the response tokens of each example, and their number (0 where it is fully masked).
+
+    Raises StepError for a model that would let examples of a row see one another.
+    """
     before = model.config._attn_implementation
-    use_segment_attention(model)
     nats, counts = [0.0] * len(examples), [0] * len(examples)
     try:
+        check_rows(model, own_attention=before)
         for chosen in _groups(examples):
             row = row_of(weigh([examples[i] for i in chosen])).to(model.device)
             losses_N = cross_entropy(own_logits(model, row).float(), row.targets_N, reduction="none").double()

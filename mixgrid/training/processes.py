@@ -6,6 +6,7 @@
 Several processes are started by `mixgrid.training.launch`; what they are to each other stands in the environment.
 """
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,32 +18,47 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 
-def make_accelerator(model: Any, runtime: TrainingRuntime, *, half: bool) -> "Accelerator":
-    """An accelerator for this process's device. Precision is ours: accelerate keeps its first one for ever.
-
-    With `half`, shards are gathered in bf16 and their gradients summed in fp32.
-    """
+def make_accelerator(runtime: TrainingRuntime) -> "Accelerator":
+    """An accelerator for this process's device. Precision is ours: accelerate keeps its first one for ever."""
     from accelerate import Accelerator, FullyShardedDataParallelPlugin
-    from accelerate.utils import DistributedType
-    from torch.distributed.fsdp import MixedPrecisionPolicy
+    from accelerate.utils import DistributedDataParallelKwargs, DistributedType
 
     plugin = None
     if runtime.sharding == "full" and runtime.processes > 1:
-        policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
         plugin = FullyShardedDataParallelPlugin(
-            fsdp_version=2,
-            auto_wrap_policy="transformer_based_wrap",
-            transformer_cls_names_to_wrap=list(model._no_split_modules),
-            mixed_precision_policy=policy if half else None,
-            reshard_after_forward=True,
-            cpu_ram_efficient_loading=False,
+            fsdp_version=2, auto_wrap_policy="no_wrap", reshard_after_forward=True, cpu_ram_efficient_loading=False
         )
-    accelerator = Accelerator(mixed_precision="no", cpu=device() == "cpu", fsdp_plugin=plugin)
+    # gradients lie where they are exchanged: 4 bytes a parameter less
+    views = DistributedDataParallelKwargs(gradient_as_bucket_view=True)
+    accelerator = Accelerator(mixed_precision="no", cpu=device() == "cpu", fsdp_plugin=plugin, kwargs_handlers=[views])
     if plugin is not None and accelerator.distributed_type == DistributedType.MULTI_CPU:
         # accelerate shards on accelerators only, torch on CPUs too: the same code, so that it can be tested anywhere
         accelerator.state.distributed_type = DistributedType.FSDP
         accelerator.state.fsdp_plugin = plugin
     return accelerator
+
+
+def shard_layers(model: Any, *, half: bool) -> None:
+    """Shard each layer; accelerate shards what is left, as one.
+
+    With `half`, a layer's matrices are gathered in bf16, in which autocast would multiply them, and their gradients
+    summed in fp32. All else stays in fp32, as in a process alone: norms, which are shards of their own then,
+    embeddings and head, and what passes between layers.
+    """
+    from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+
+    layers = [module for module in model.modules() if type(module).__name__ in model._no_split_modules]
+    policy = MixedPrecisionPolicy()
+    if half:
+        policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32, cast_forward_inputs=False)
+        for module in [module for layer in layers for module in layer.modules()]:
+            own = list(module.parameters(recurse=False))
+            if own and all(parameter.dim() == 1 for parameter in own):
+                fully_shard(module, reshard_after_forward=False)
+    for layer in layers:
+        fully_shard(layer, mp_policy=policy, reshard_after_forward=True)
+    for earlier, later in pairwise(layers):  # by itself a layer would fetch one of its norms
+        later.set_modules_to_backward_prefetch([earlier])
 
 
 def total(accelerator: "Accelerator", value: float) -> float:

@@ -75,7 +75,8 @@ def train_stage(
         **_speed(engine, curve, flops, recipe=recipe, runtime=runtime),
         "peak_memory_bytes": peak.bytes,
     }
-    return Trained(adapted.merge_and_unload() if adapted else model, ledger, curve, engine.main)
+    # elsewhere than on the main process sharded weights are gone
+    return Trained(adapted.merge_and_unload() if adapted and engine.main else model, ledger, curve, engine.main)
 
 
 def _counts(examples: MixedExamples, order: BatchOrder, curve: Curve) -> dict[str, Any]:

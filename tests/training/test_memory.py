@@ -1,9 +1,11 @@
 """What a stage needs of memory, counted by hand, and what happens when it was not enough."""
 
+import resource
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
@@ -13,9 +15,10 @@ from mixgrid.recipe import Recipe
 from mixgrid.runtime import DEFAULT, TrainingRuntime
 from mixgrid.tokens import MixedExamples
 from mixgrid.training.batches import Weighted, weigh
+from mixgrid.training.engine import Engine, make_engine
 from mixgrid.training.general_engine import GeneralEngine
 from mixgrid.training.loop import prefetched
-from mixgrid.training.memory import MemoryPlan, bytes_a_token, fixed_bytes, plan_memory
+from mixgrid.training.memory import MemoryPlan, fixed_bytes, kept_bytes, plan_memory, saved_bytes
 from mixgrid.training.stage import train_stage
 
 RECIPE = Recipe(epochs=1, batch_size=4, peak_learning_rate=1e-2, warmup_ratio=0.0, schedule="constant")
@@ -46,8 +49,9 @@ def _limited(model: Any, tokens: int) -> Any:
 
 def _plan(runtime: TrainingRuntime, *, available: int, fixed_rows: bool) -> MemoryPlan:
     return plan_memory(
-        _model(), runtime=runtime, longest=30, shards=1, half=False, available=available, fixed_rows=fixed_rows
-    )
+        _model(), runtime=runtime, longest=30, shards=1, half=False, available=available, fixed_rows=fixed_rows,
+        plain_head=True,
+    )  # fmt: skip
 
 
 def _engine(model: Any, **runtime: Any) -> GeneralEngine:
@@ -67,10 +71,34 @@ def test_frozen_weights_take_no_more_than_themselves() -> None:
     assert fixed_bytes(model, shards=1) == whole // 4
 
 
+def test_shards_take_their_part_and_two_of_the_largest_layer_put_together() -> None:
+    layer, outside = 2 * 256 + 2 * 128 + 3 * 384 + 2 * 16, 2 * 23 * 16 + 16
+    assert fixed_bytes(_model(), shards=4) == 4 * (2 * layer + outside) + 2 * 4 * layer
+
+
+def test_half_precision_counts_its_copies_of_the_weights() -> None:
+    # matrices are multiplied in bf16, and their copies are kept: 2 bytes a weight, embeddings and norms have none
+    matrices = 2 * (2 * 256 + 2 * 128 + 3 * 384)
+    kept, _ = kept_bytes(_model(), half=True, checkpointing=False, logits=False)
+    assert kept == pytest.approx(2 * matrices, abs=100)
+    assert kept_bytes(_model(), half=False, checkpointing=False, logits=False)[0] < 100
+
+
+def test_logits_are_counted_where_they_are_kept() -> None:
+    model = LlamaForCausalLM(LlamaConfig(vocab_size=5000, **SHAPE))
+    (_, without), (_, with_logits) = (
+        kept_bytes(model, half=False, checkpointing=False, logits=logits) for logits in (False, True)
+    )
+    assert 4 * 5000 * 0.9 <= with_logits - without <= 3 * 4 * 5000  # log-probabilities at least
+
+
 def test_bytes_kept_a_token_grow_with_the_layers_and_shrink_with_checkpointing() -> None:
-    two, four = (bytes_a_token(_model(num_hidden_layers=n), half=False, checkpointing=False) for n in (2, 4))
+    two, four, twice = (
+        kept_bytes(_model(num_hidden_layers=n), half=False, checkpointing=checkpointing, logits=False)[1]
+        for n, checkpointing in ((2, False), (4, False), (4, True))
+    )
     assert four > 1.8 * two > 16 * 4  # more than one hidden state
-    assert bytes_a_token(_model(num_hidden_layers=4), half=False, checkpointing=True) < four / 2
+    assert twice < four / 2
 
 
 def test_plan_takes_a_fixed_row_on_a_cpu_and_says_what_it_expects() -> None:
@@ -80,7 +108,8 @@ def test_plan_takes_a_fixed_row_on_a_cpu_and_says_what_it_expects() -> None:
 
 
 def test_plan_for_an_accelerator_fills_nine_tenths_of_it_before_it_computes_twice() -> None:
-    fixed, a_token = fixed_bytes(_model(), shards=1), bytes_a_token(_model(), half=False, checkpointing=False)
+    kept, a_token = kept_bytes(_model(), half=False, checkpointing=False, logits=False)
+    fixed = fixed_bytes(_model(), shards=1) + kept
     roomy, tight = ((fixed + tokens * a_token) / 0.9 + 1 for tokens in (100, 29))
     assert (_plan(DEFAULT, available=int(roomy), fixed_rows=False)).row_tokens == 100
     assert not _plan(DEFAULT, available=int(roomy), fixed_rows=False).activation_checkpointing
@@ -88,9 +117,13 @@ def test_plan_for_an_accelerator_fills_nine_tenths_of_it_before_it_computes_twic
 
 
 def test_row_that_cannot_fit_is_refused_before_the_run_with_what_to_change() -> None:
-    with pytest.raises(StepError, match=r"GiB.*were free; try .*max_length.*sharding: full.*adapter: lora") as raised:
+    with pytest.raises(
+        StepError, match=r"GiB were free at the start; try a smaller row_tokens.*sharding: full.*adapter: lora"
+    ) as raised:
         _plan(TrainingRuntime(row_tokens=10**9), available=10**9, fixed_rows=True)
     assert "activation_checkpointing: true" not in str(raised.value)  # that was tried
+    assert "max_length" not in str(raised.value)  # an example of 30 tokens would fit
+    assert "precision: bf16 in the recipe" in str(raised.value)
 
 
 def test_out_of_memory_cuts_smaller_rows_and_takes_the_same_step() -> None:
@@ -108,8 +141,45 @@ def test_out_of_memory_on_a_single_example_says_which_settings_to_change() -> No
     model = _model()
     engine = _engine(model)
     _limited(model, 20)
-    with pytest.raises(StepError, match=r"activation_checkpointing: true.*max_length.*sharding: full"):
+    with pytest.raises(
+        StepError, match=r"row of 30 tokens.*activation_checkpointing: true.*max_length.*sharding: full"
+    ) as raised:
         engine.accumulate(_batch(30, 12), step=0)
+    assert "row_tokens" not in str(raised.value)
+
+
+def _lean(**runtime: Any) -> Engine:
+    model = _model(num_key_value_heads=4)
+    return make_engine(model, recipe=RECIPE, runtime=TrainingRuntime(**runtime), longest=30, seed=0)
+
+
+def test_lean_engine_refuses_rows_that_cannot_fit_before_the_run() -> None:
+    with pytest.raises(StepError, match=r"a smaller row_tokens in the runtime file, activation_checkpointing: true"):
+        _lean(row_tokens=10**9)
+
+
+def test_lean_engine_counts_activations_and_logits() -> None:
+    small, large = _lean(row_tokens=30).estimated_bytes, _lean(row_tokens=1030).estimated_bytes
+    assert large - small > 1000 * 4 * (2 * (12 * 16 + 4 * 24) + 23)  # two layers' inputs and products, logits
+
+
+def test_lean_engine_that_meets_the_end_of_memory_says_which_settings_to_change() -> None:
+    # 500 logits of 32,000 are 64 MB; 40 may be had
+    model = LlamaForCausalLM(LlamaConfig(vocab_size=32_000, **SHAPE))
+    engine = make_engine(model, recipe=RECIPE, runtime=DEFAULT, longest=500, seed=0)
+    limits, used = resource.getrlimit(resource.RLIMIT_AS), psutil.Process().memory_info().vms
+    resource.setrlimit(resource.RLIMIT_AS, (used + 40_000_000, limits[1]))
+    try:
+        with pytest.raises(StepError, match=r"row of 500 tokens.*activation_checkpointing: true.*max_length"):
+            engine.accumulate(_batch(500), step=0)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, limits)
+    assert engine.accumulate(_batch(500), step=0) > 1
+
+
+def test_model_of_the_lean_engine_takes_the_general_one_where_activations_are_to_be_computed_twice() -> None:
+    assert isinstance(_lean(activation_checkpointing=True), GeneralEngine)
+    assert not isinstance(_lean(), GeneralEngine)
 
 
 def test_any_other_error_is_not_taken_for_a_lack_of_memory() -> None:
@@ -127,6 +197,8 @@ def test_activation_checkpointing_gives_the_same_weights_to_the_bit() -> None:
         for on in (False, True)
     ]
     weights = [t.model.state_dict() for t in trained]
+    kept = [saved_bytes(t.model, 24, half=False, logits=False) for t in trained]
+    assert kept[1] < kept[0] / 2
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 
 

@@ -12,8 +12,6 @@ from hypothesis import strategies as st
 from transformers import (
     GPTNeoXConfig,
     GPTNeoXForCausalLM,
-    GraniteConfig,
-    GraniteForCausalLM,
     LlamaConfig,
     LlamaForCausalLM,
 )
@@ -23,7 +21,8 @@ from mixgrid.training.attention import use_segment_attention
 from mixgrid.training.batches import flatten
 from mixgrid.training.lean_engine import fits
 from mixgrid.training.lean_llama import LeanLlama
-from mixgrid.training.loss import ResponseLoss, has_plain_head
+from mixgrid.training.loss import ResponseLoss
+from mixgrid.training.probe import has_plain_head
 
 VOCABULARY = 31
 
@@ -127,7 +126,9 @@ def test_flattened_batch_in_single_precision_has_the_padded_loss_and_gradients(
     expected, gradients = _padded(model, batch, "eager")
     loss, ours = way(model, batch, row_tokens)
     assert float(loss) == pytest.approx(float(expected), rel=1e-5)
-    assert max(_distances(ours, gradients, floor=0.05)) <= 1e-5
+    # the written-out passes round small gradients of queries and keys by more
+    floor = 0.05 if way is _lean else 1e-3
+    assert max(_distances(ours, gradients, floor=floor)) <= 1e-5
 
 
 @pytest.mark.parametrize(("way", "architecture"), [(_flattened, "llama_grouped"), (_lean, "llama")])
@@ -170,15 +171,3 @@ def test_flatten_of_fully_masked_examples_computes_nothing() -> None:
     first_only = np.arange(4) == 0
     batch = [(np.arange(4, dtype=np.int32), np.zeros(4, bool)), (np.arange(4, dtype=np.int32), first_only)]
     assert flatten(batch, max_row_tokens=100) == []
-
-
-def test_head_is_recognised_in_training_mode_with_dropout_and_scaled_logits_are_not() -> None:
-    shape = {"vocab_size": VOCABULARY, "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2}
-    shape |= {"num_attention_heads": 4, "num_key_value_heads": 2}
-    for model, plain in (
-        (LlamaForCausalLM(LlamaConfig(**shape, attention_dropout=0.5)), True),
-        (GraniteForCausalLM(GraniteConfig(**shape, logits_scaling=8.0)), False),
-    ):
-        use_segment_attention(model.train())
-        assert has_plain_head(model) is plain
-        assert model.training
