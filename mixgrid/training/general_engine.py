@@ -1,4 +1,4 @@
-"""The engine of any model of transformers: autograd, on CPU or CUDA, one process or several, whole or sharded.
+"""The engine of transformers' models: autograd, on CPU or CUDA, one process or several, whole or sharded.
 
 Every process is given the whole global batch and computes its share of it. Where processes move in step (gradients are
 averaged, shards gathered) each has equally many rows: a share that has fewer gets rows that weigh nothing.
