@@ -21,7 +21,7 @@ from mixgrid.steps import Kind, Work
 if TYPE_CHECKING:
     from mixgrid.execute import WorkOrder
 
-VERSION = 5
+VERSION = 6
 WHOLE = Fraction(1)
 
 

@@ -103,8 +103,8 @@ def test_bytes_kept_a_token_grow_with_the_layers_and_shrink_with_checkpointing()
 
 def test_plan_takes_a_fixed_row_on_a_cpu_and_says_what_it_expects() -> None:
     plan = _plan(DEFAULT, available=10**9, fixed_rows=True)
-    assert (plan.row_tokens, plan.activation_checkpointing) == (512, False)
-    assert plan.estimated_bytes == plan.fixed_bytes + 512 * plan.bytes_a_token < plan.available_bytes
+    assert (plan.row_tokens, plan.activation_checkpointing) == (1024, False)
+    assert plan.estimated_bytes == plan.fixed_bytes + 1024 * plan.bytes_a_token < plan.available_bytes
 
 
 def test_plan_for_an_accelerator_fills_nine_tenths_of_it_before_it_computes_twice() -> None:
