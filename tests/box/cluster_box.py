@@ -79,33 +79,44 @@ class Box:
         self._started.append(process)
         return process
 
-    def start_server(self) -> None:
+    def start_server(self, *, wait: bool = True) -> None:
         """Start the server, on the same port and database as before; returns once it answers."""
         command = (BIN / "prefect", "server", "start", "--host", "127.0.0.1", "--port", self.port)
         self.server = self.start("server", *command)
-        wait_for(lambda: _answers(self.api), f"the server at {self.api}", 120)
+        if wait:
+            wait_for(self.answers, f"the server at {self.api}", 120)
+
+    def answers(self) -> bool:
+        """Whether the server does, now."""
+        try:
+            return httpx.get(f"{self.api}/health", timeout=2).status_code == 200
+        except httpx.HTTPError:
+            return False
 
     def kill_server(self) -> None:
         """kill -9; `prefect server start` runs the application in a child of its own."""
         assert self.server
-        for process in [*psutil.Process(self.server.pid).children(recursive=True), self.server]:
-            process.kill()
+        if self.server.poll() is None:
+            for process in [*psutil.Process(self.server.pid).children(recursive=True), self.server]:
+                process.kill()
         self.server.wait()
 
-    def start_worker(self, name: str, pool: str = "gpu", limit: int = 1) -> None:
-        """Start a worker for `limit` runs at a time."""
+    def start_worker(self, name: str, pool: str = "gpu", limit: int = 1, **environment: str) -> None:
+        """Start a worker for `limit` runs at a time; they have its environment."""
         command = (BIN / "prefect", "worker", "start", "--pool", pool, "--name", name, "--limit", limit)
-        self.workers[name] = self.start(name, *command)
+        self.workers[name] = self.start(name, *command, **environment)
 
     def kill_worker(self, name: str) -> None:
         """kill -9 of the worker alone; the step that it runs is an orphan from now on."""
         self.workers[name].kill()
         self.workers.pop(name).wait()
 
-    def grid(self, study: Path, store: Path, *options: object, name: str = "grid") -> "subprocess.Popen[bytes]":
+    def grid(
+        self, study: Path, store: Path | str, *options: object, name: str = "grid", **environment: str
+    ) -> "subprocess.Popen[bytes]":
         """`mixgrid run` in a process of its own."""
         command = (sys.executable, "-m", "flows.command_line", "run", study, "--store", store, "--workers", "1")
-        return self.start(name, *command, *options)
+        return self.start(name, *command, *options, **environment)
 
     def artifacts(self, kind: str) -> list[dict[str, Any]]:
         """The artifacts of one type, newest first."""
@@ -145,7 +156,7 @@ class Box:
                 continue
         return found
 
-    def step_runs(self, store: Path) -> dict[str, list[dict[str, Any]]]:
+    def step_runs(self, store: Path | str) -> dict[str, list[dict[str, Any]]]:
         """The runs of the step flow that wrote to a store, by the step's key, in the order of their generations."""
         runs: dict[str, list[dict[str, Any]]] = defaultdict(list)
         body = {"flows": {"name": {"any_": ["step"]}}, "limit": 200, "sort": "EXPECTED_START_TIME_ASC"}
@@ -189,10 +200,3 @@ def wait_for(condition: Callable[[], object], what: str, timeout_s: float = 90) 
             raise TimeoutError(f"{what} did not come within {timeout_s} s")
         time.sleep(0.05)
     return value
-
-
-def _answers(api: str) -> bool:
-    try:
-        return httpx.get(f"{api}/health", timeout=2).status_code == 200
-    except httpx.HTTPError:
-        return False
