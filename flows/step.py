@@ -17,7 +17,7 @@ from prefect.logging import get_run_logger
 from prefect.logging.handlers import PrefectConsoleHandler
 from prefect.states import Completed, Crashed, Failed
 
-from mixgrid.errors import MixgridError
+from mixgrid.errors import MixgridError, StoreAway
 from mixgrid.execute import WorkOrder
 from mixgrid.lease import Lease
 from mixgrid.record import Record
@@ -31,37 +31,48 @@ LEASE_LOST = 75
 
 
 @flow(name="step", flow_run_name="{title}", persist_result=False, validate_parameters=False)
-def run_step(title: str, order: dict[str, Any], store: str, threads: int = 1, lease_s: float = 180.0) -> State[Any]:
-    """Make a step unless it is there. Crashed: its process died, so it may be tried again; Refused: it may not."""
+def run_step(
+    title: str, order: dict[str, Any], store: str, threads: int = 1, lease_s: float = 180.0, silent: str = ""
+) -> State[Any]:
+    """Make a step unless it is there. Crashed: its process died or the store was away, so it may be tried again;
+    Refused: it may not. `silent`: the lease's text that the grid has seen unchanged for `lease_s`.
+    """
     _outlive_the_worker()
     work, results = WorkOrder.model_validate(order), Store(store)
-    log = get_run_logger()
     slots = Slots(1, store_url=store, threads=threads)
 
     def stop() -> None:
         with suppress(OSError):
-            print(f"{title}: the store took no sign of life for {lease_s / 2:g} s; stopped", flush=True)
+            why = f"the store took no sign of life for {lease_s / 2:g} s, or another try has taken over"
+            print(f"{title}: {why}; stopped", flush=True)
         slots.close()
         os._exit(LEASE_LOST)
 
-    with Lease(results, work.key, lease_s=lease_s, lost=stop) as lease, ProgressArtifact(title) as artifact:
+    try:
+        with Lease(results, work.key, lease_s=lease_s, lost=stop, silent=silent) as lease:
+            record = _make(title, work, slots, lease)
+    except (WorkerDied, StoreAway) as error:
+        return Crashed(message=str(error))
+    except MixgridError as error:
+        return Failed(name=REFUSED, message=str(error))
+    where = results.location(f"{record.folder}/{record.attempt}")
+    _tell_where(title, where, record)
+    get_run_logger().info("%s: made in %s s, at %s", title, record.provenance["seconds"], where)
+    return Completed(message=where)
+
+
+def _make(title: str, work: WorkOrder, slots: Slots, lease: Lease) -> Record:
+    """The step's record; its process has ended when this returns or raises."""
+    with ProgressArtifact(title) as artifact:
 
         def progress(share: float, text: str) -> None:
             lease.tell(share, text)
             artifact.tell(share, text)
 
         try:
-            record = slots.run(work, progress)
-        except WorkerDied as error:
-            return Crashed(message=str(error))
-        except MixgridError as error:
-            return Failed(name=REFUSED, message=str(error))
+            return slots.run(work, progress)
         finally:
             slots.close()
-    where = results.location(f"{record.folder}/{record.attempt}")
-    _tell_where(title, where, record)
-    log.info("%s: made in %s s, at %s", title, record.provenance["seconds"], where)
-    return Completed(message=where)
 
 
 def _tell_where(title: str, where: str, record: Record) -> None:

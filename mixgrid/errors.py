@@ -8,6 +8,7 @@
     │   └── JudgeError        no judge can be asked: no key, a wrong one, no such model, no money left
     ├── IdentityError         a value without a stable form was about to enter a key
     ├── StoreError            the store cannot be read or written
+    │   ├── StoreAway         it was asked for as long as was allowed; it may answer later
     │   └── DamagedArtifact   a file is not what its record says; it is made again, never used
     └── StepError             a step failed; the rest of the grid goes on
         └── NoSandbox         generated programs cannot be checked on this machine
@@ -47,6 +48,10 @@ class IdentityError(MixgridError):
 
 class StoreError(MixgridError):
     """The store cannot be read or written."""
+
+
+class StoreAway(StoreError):
+    """The store did not answer, or was too busy, for as long as it was asked; later it may."""
 
 
 class DamagedArtifact(StoreError):

@@ -2,7 +2,7 @@
 
     patience = Patience("s3://bucket/study", warn=print)
     patience.insist(lambda: fs.cat_file(path), "read sft/...")    # tried again after 503, timeouts, cut connections
-    -> StoreError: store s3://bucket/study: cannot read sft/...: Slow Down; tried 21 times in 300 s. ...
+    -> StoreAway: store s3://bucket/study: cannot read sft/...: Slow Down; tried 21 times in 300 s. ...
 
 What a person has to mend (wrong key, no such bucket, no permission, a full disk) is an error at once. A store that
 never answered in this process is given less time: more likely its address is wrong.
@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from mixgrid.errors import InputError, StoreError
+from mixgrid.errors import InputError, StoreAway, StoreError
 
 T = TypeVar("T")
 VARIABLE = "MIXGRID_STORE_PATIENCE_S"
@@ -50,7 +50,8 @@ class Patience:
         self._answered = False
 
     def insist(self, action: Callable[[], T], what: str, *, wait: bool = True) -> T:
-        """The action's result. FileNotFoundError is an answer and passes through; all else ends as StoreError.
+        """The action's result. FileNotFoundError is an answer and passes through; all else ends as StoreError,
+        and what trying again might still have mended as StoreAway.
 
         With `wait` off it is tried once.
         """
@@ -68,7 +69,7 @@ class Patience:
                 spent = time.monotonic() - started
                 left = (self._limit if self._answered else min(self._limit, FIRST_ANSWER_S)) - spent
                 if left <= 0 or not wait:
-                    raise StoreError(f"{self._cannot(what, error)}; {self._given_up(tries, spent)}") from error
+                    raise StoreAway(f"{self._cannot(what, error)}; {self._given_up(tries, spent)}") from error
                 if spent > QUIET_S and not told:
                     self._warn(f"{self._cannot(what, error)}; trying again for {left:.0f} s")
                     told = True

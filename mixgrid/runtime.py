@@ -69,12 +69,14 @@ class DispatchRuntime(Runtime):
     """How steps go through work pools: no more than `at_once` of one grid on each pool, so many `tries` a step.
 
     `lease_s`: a step that has told nothing for so long is taken for dead and started anew; it stops itself after half
-    of that. `pending_s`: how long a run may take to start once a worker has taken it (SLURM queues it then).
+    of that. `start_s`: how long a run may take to start once a worker has taken it; on a pool whose runs queue
+    elsewhere (SLURM, Kubernetes), to get there, and `pending_s`, how long it may queue.
     """
 
     at_once: Positive = 64
     tries: Positive = 3
     lease_s: Annotated[float, Field(ge=3, allow_inf_nan=False)] = 180.0
+    start_s: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 300.0
     pending_s: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 86400.0
 
 

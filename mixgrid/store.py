@@ -169,10 +169,10 @@ class Store:
         """Take the record away, so that the artifact is made again."""
         self.remove(f"{folder}/{RECORD}")
 
-    def remove(self, path: str) -> None:
-        """Remove one object; it may be gone already."""
+    def remove(self, path: str, *, wait: bool = True) -> None:
+        """Remove one object; it may be gone already. With `wait` off it is tried once."""
         with suppress(FileNotFoundError):
-            self._insist(lambda: self.fs.rm_file(f"{self.root}/{path}"), f"remove {path}")
+            self._insist(lambda: self.fs.rm_file(f"{self.root}/{path}"), f"remove {path}", wait=wait)
 
     def remove_folder(self, folder: str) -> None:
         """Remove an artifact: its record first, so that it is whole or not there."""
@@ -223,11 +223,15 @@ class Store:
         with suppress(FileNotFoundError):
             self._insist(lambda: abort(self.fs, f"{self.root}/{path}", upload), f"remove an upload of {path}")
 
-    def read_bytes(self, path: str) -> bytes | None:
-        """The bytes at `path`, or None when nothing is there."""
+    def read_bytes(self, path: str, *, wait: bool = True) -> bytes | None:
+        """The bytes at `path`, or None when nothing is there. With `wait` off it is tried once."""
         once = {} if self.is_local else {"max_concurrency": 1}  # else s3fs asks for the size first
+
+        def read() -> bytes:
+            return bytes(self.fs.cat_file(f"{self.root}/{path}", **once))
+
         try:
-            return bytes(self._insist(lambda: self.fs.cat_file(f"{self.root}/{path}", **once), f"read {path}"))
+            return self._insist(read, f"read {path}", wait=wait)
         except FileNotFoundError:
             return None
         except StoreError as error:

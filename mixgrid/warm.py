@@ -16,7 +16,7 @@ import threading
 from pathlib import Path
 from typing import IO, Any
 
-from mixgrid.errors import DamagedArtifact, MixgridError, StepError
+from mixgrid.errors import DamagedArtifact, MixgridError, StepError, StoreAway
 from mixgrid.execute import WorkOrder
 from mixgrid.progress import Progress
 from mixgrid.record import Record
@@ -141,6 +141,8 @@ def _outcome(message: dict[str, Any]) -> Record:
         return Record.model_validate(message["record"])
     if "damaged" in message:
         raise DamagedArtifact(*message["damaged"])
+    if "away" in message:
+        raise StoreAway(message["away"])
     raise StepError(message["error"])
 
 

@@ -19,7 +19,7 @@ import time
 import traceback
 from typing import IO, Any
 
-from mixgrid.errors import DamagedArtifact, MixgridError
+from mixgrid.errors import DamagedArtifact, MixgridError, StoreAway
 from mixgrid.execute import WorkOrder, execute
 from mixgrid.store import Store
 
@@ -51,6 +51,8 @@ def _serve(order: WorkOrder, store: Store, answers: IO[str]) -> None:
     except DamagedArtifact as error:
         store.retire(error.folder)
         _send(answers, damaged=[error.folder, error.detail])
+    except StoreAway as error:
+        _send(answers, away=f"{order.title}: {error}")
     except MixgridError as error:
         _send(answers, error=f"{order.title}: {error}")
     except Exception as error:  # noqa: BLE001 (the process boundary: every failure becomes an answer)

@@ -15,7 +15,7 @@ from prefect.client.schemas.objects import State
 
 from mixgrid.errors import DamagedArtifact, StepError, StoreError
 from mixgrid.execute import InputRef, WorkOrder
-from mixgrid.lease import LeaseWatch, clock, lease_path
+from mixgrid.lease import LeaseWatch, clock
 from mixgrid.live import LiveRun
 from mixgrid.progress import Progress
 from mixgrid.record import Record
@@ -83,24 +83,24 @@ class Dispatched:
             "store": self._store.root if self._store.is_local else self._store.url,  # a worker has a folder of its own
             "threads": self._threads,
             "lease_s": self._settings.lease_s,
+            "silent": lease.silent_text,
         }
         generation = 1 if newest is None else newest.generation + 1
         tags = (order.kind, self._live.study, f"step:{order.key[:16]}")
         return self._runs.start(order, generation=generation, parameters=parameters, queue=queue_of(order), tags=tags)
 
     def _made_by_an_orphan(self, order: WorkOrder, lease: LeaseWatch) -> Record | None:
-        """Whoever still holds the lease may finish, whatever Prefect says of its run; else the lease is taken away."""
+        """Whoever still holds the lease may finish, whatever Prefect says of its run."""
         while lease.look() and lease.alive and not self._runs.closed.wait(self._settings.lease_s / 20):
             record = self._store.find(order)
             if record is not None:
                 return record
-        self._store.remove(lease_path(order.key))
         return self._store.find(order)
 
     def _wait(self, order: WorkOrder, run: StepRun, lease: LeaseWatch, progress: Progress) -> Record | _Over:
         self._live.dispatched[order.folder] = str(run.id)
         link_to_run(order.title, run.id, pool=self._runs.pool)
-        changed, waiting = self._runs.watch(run.id), _Waiting(run.state, self._settings)
+        changed, waiting = self._runs.watch(run.id), _Waiting(run, self._runs, self._settings)
         store_well = clock()
         try:
             while not self._runs.closed.is_set():
@@ -148,10 +148,13 @@ class Dispatched:
 class _Waiting:
     """For how long a run has been in the state it is in, by this process's clock."""
 
-    def __init__(self, state: State[Any], settings: DispatchRuntime) -> None:
+    def __init__(self, run: StepRun, runs: StepRuns, settings: DispatchRuntime) -> None:
+        self._run = run.id
+        self._runs = runs
         self._settings = settings
-        self._type = state.type
+        self._type = run.state.type
         self._since = clock()
+        self._queues = False
 
     def died(self, state: State[Any], lease: LeaseWatch) -> str | None:
         """Why the run counts as dead, if it does."""
@@ -161,8 +164,11 @@ class _Waiting:
         # a new try may wait for an orphan's lease, by its own clock, before it takes its own
         if not lease.alive and lease.silent_s > lease_s and here_s > 1.5 * lease_s and not _waits(state):
             return f"nothing has been heard of it for {lease_s:g} s"
-        if state.is_pending() and here_s > self._settings.pending_s:
-            return f"it has not started within {self._settings.pending_s:g} s"
+        if state.is_pending() and here_s > self._settings.start_s:  # a worker took it, and may have died with it
+            self._queues = self._queues or self._runs.queues(self._run)
+            allowed_s = self._settings.pending_s if self._queues else self._settings.start_s
+            if here_s > allowed_s:
+                return f"it has not started within {allowed_s:g} s"
         return None
 
 

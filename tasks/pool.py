@@ -57,6 +57,7 @@ class StepRuns:
         self.closed = threading.Event()
         """Set by `close`."""
         self._deployment: UUID | None = None
+        self._queues: bool | None = None
         self._lock = threading.Lock()
         self._watched: dict[UUID, threading.Event] = {}
         self._states: dict[UUID, State[Any]] = {}
@@ -115,6 +116,14 @@ class StepRuns:
     def state_of(self, run: UUID) -> State[Any] | None:
         """The newest state that could be read."""
         return self._states.get(run)
+
+    def queues(self, run: UUID) -> bool:
+        """Whether a run that has not started may be in a queue of SLURM's or Kubernetes's: its worker put it there."""
+        if self._queues is None:
+            pool = self._patiently(lambda client: client.read_work_pool(self.pool))
+            variables = pool.base_job_template.get("variables", {}).get("properties", {})
+            self._queues = pool.type != "process" or bool(variables.get("command", {}).get("default"))
+        return self._queues and bool(self._patiently(lambda client: client.read_flow_run(run)).infrastructure_pid)
 
     def declare_dead(self, run: UUID, message: str) -> None:
         """Say Crashed of a run that can no longer say so itself; its process, if any, may not start any more."""

@@ -2,80 +2,30 @@
 
 import os
 import random
-import socket
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
+from cluster_box import wait_for
+from fault_proxy import Proxy, seeded
 from s3fs import S3FileSystem
 
-from mixgrid.errors import StoreError
+from mixgrid.errors import StoreAway, StoreError
+from mixgrid.execute import WorkOrder
 from mixgrid.identity import Settings
+from mixgrid.lease import Lease, LeaseWatch
 from mixgrid.live import LiveRun
+from mixgrid.progress import silent
 from mixgrid.step import Step
+from mixgrid.steps.download import DownloadRuntime, DownloadSettings, download
 from mixgrid.store import Store
+from mixgrid.warm import Slots
 
-STATUS = {"503": b"503 Slow Down", "500": b"500 Internal Server Error"}
-BUSY = b"<?xml version='1.0'?><Error><Code>SlowDown</Code><Message>Slow Down</Message></Error>"
-METHODS = (b"GET ", b"PUT ", b"POST ", b"HEAD ", b"DELETE ")
-Choose = Callable[[str], str]
-"""What to do with "request", "up" (more of one) or "down" (a part of an answer): a fault's name, or "" for none."""
-
-
-class Proxy:
-    """A TCP proxy in front of an S3 server that does to each part of the traffic what `choose` says; counts faults."""
-
-    def __init__(self, server: str) -> None:
-        self._server = (urlsplit(server).hostname, urlsplit(server).port)
-        self.choose: Choose = lambda _: ""
-        self.requests, self.faults = 0, Counter[str]()
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def close(self) -> None:
-        self._listener.close()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            server = socket.create_connection(self._server)
-            for source, target, way in ((client, server, "up"), (server, client, "down")):
-                threading.Thread(target=self._relay, args=(source, target, way), daemon=True).start()
-
-    def _relay(self, source: socket.socket, target: socket.socket, way: str) -> None:
-        with suppress(OSError):
-            while data := source.recv(65536):
-                begins = way == "up" and data.startswith(METHODS)
-                self.requests += begins
-                fault = self.choose("request" if begins else way)
-                self.faults[fault] += 1
-                if fault in STATUS:
-                    head = b"HTTP/1.1 %s\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"
-                    source.sendall(head % (STATUS[fault], len(BUSY)) + BUSY)
-                    break
-                if fault == "cut":
-                    target.sendall(data[: len(data) // 2])
-                    break
-                if fault == "slow":
-                    time.sleep(0.1)
-                if fault == "flip":
-                    data = data[:-1] + bytes([data[-1] ^ 1])
-                target.sendall(data)
-        for end in (source, target):
-            with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-            end.close()
+KEY = "c0ffee" * 10
 
 
 class Number(Settings):
@@ -98,21 +48,6 @@ def proxy(s3_server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> It
     yield made
     made.close()
     S3FileSystem.clear_instance_cache()
-
-
-def seeded(seed: int, **chances: dict[str, float]) -> Choose:
-    """Faults by chance: `request={"503": 0.1}`."""
-    chance = random.Random(seed)
-
-    def choose(kind: str) -> str:
-        drawn = chance.random()
-        for fault, share in chances.get(kind, {}).items():
-            if drawn < share:
-                return fault
-            drawn -= share
-        return ""
-
-    return choose
 
 
 def make(store: Store, step: Step, files: dict[str, bytes]) -> Any:
@@ -173,6 +108,59 @@ def test_store_that_is_away_for_a_while_is_waited_for(own_s3_server: Any, tmp_pa
     threading.Timer(1.0, own_s3_server.start).start()
     store.upload(tmp_path / "file", "file")
     assert store.read_bytes("file") == b"0123456789"
+
+
+def test_name_that_is_written_late_does_not_make_two_holders_of_one_lease(
+    proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late, held_up, inside = Store(f"s3://bucket/{uuid4().hex}"), threading.Event(), list[str]()
+
+    def hold_up(kind: str) -> str:
+        if kind == "request" and proxy.requests == 3:  # the first two look who has the lease, the third writes
+            held_up.wait()
+        return ""
+
+    def come_late() -> None:
+        with Lease(late, KEY, lease_s=6, lost=lambda: None):
+            inside.append("late")
+
+    proxy.choose = hold_up
+    thread = threading.Thread(target=come_late)
+    thread.start()
+    wait_for(lambda: proxy.requests == 3, "the late one's name on its way")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.server_url)
+    S3FileSystem.clear_instance_cache()
+    with Lease(Store(late.url), KEY, lease_s=6, lost=lambda: None) as lease:
+        watch = LeaseWatch(Store(late.url), KEY, lease_s=6)
+        count = watch.look()["count"]
+        wait_for(lambda: watch.look()["count"] > count, "a renewal")
+        held_up.set()  # it overwrites the holder's name; the next renewal is half a second away
+        lease.tell(0.5, "at work")
+        thread.join(2)
+        assert inside == []
+    thread.join(30)
+    assert inside == ["late"]
+
+
+def test_lease_is_left_to_run_out_when_the_store_is_away_at_the_end(own_s3_server: Any) -> None:
+    with Lease(Store("s3://bucket/x"), KEY, lease_s=60, lost=lambda: None):
+        own_s3_server.kill()
+        began = time.monotonic()
+    assert time.monotonic() - began < 5
+
+
+def test_worker_whose_store_is_away_says_so_and_makes_the_step_once_it_is_back(
+    own_s3_server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MIXGRID_STORE_PATIENCE_S", "0")
+    order = WorkOrder.of(download(DownloadSettings(source="lab.math", rows=20), DownloadRuntime()))
+    slots = Slots(1, store_url="s3://bucket/x")
+    own_s3_server.kill()
+    with pytest.raises(StoreAway, match=r"^download lab\.math: store s3://bucket/x: cannot read download/"):
+        slots.run(order, silent)
+    own_s3_server.start()
+    assert slots.run(order, silent).ledger["rows"] == 20
+    slots.close()
 
 
 def test_run_tells_what_it_does_without_waiting_for_a_store_that_is_busy(proxy: Proxy) -> None:

@@ -23,9 +23,9 @@ def never() -> None:
     raise AssertionError("the lease was lost")
 
 
-def silent_holder(store: Store) -> None:
+def silent_holder(store: Store, count: int = 7) -> None:
     """What a holder leaves that was killed."""
-    store.write_atomically(lease_path(KEY), json.dumps({"holder": "dead", "count": 7}).encode())
+    store.write_atomically(lease_path(KEY), json.dumps({"holder": "dead", "count": count}).encode())
 
 
 def test_watch_takes_a_silent_lease_for_dead_and_a_renewed_one_for_alive(store: Store) -> None:
@@ -53,6 +53,35 @@ def test_lease_waits_until_an_earlier_holder_has_been_silent_for_its_whole_lengt
     began = time.monotonic()
     with Lease(store, KEY, lease_s=1, lost=never):
         assert time.monotonic() - began >= 1
+
+
+def test_lease_that_somebody_else_has_seen_silent_is_taken_without_waiting_again(store: Store) -> None:
+    silent_holder(store)
+    watch = LeaseWatch(store, KEY, lease_s=0.3)
+    watch.look()
+    assert watch.silent_text == ""
+    time.sleep(0.4)
+    watch.look()
+    began = time.monotonic()
+    with Lease(store, KEY, lease_s=6, lost=never, silent=watch.silent_text):
+        assert time.monotonic() - began < 5
+
+
+def test_lease_that_was_renewed_after_it_was_seen_silent_is_waited_for(store: Store) -> None:
+    silent_holder(store)
+    seen = (store.read_bytes(lease_path(KEY)) or b"").decode()
+    silent_holder(store, count=8)
+    began = time.monotonic()
+    with Lease(store, KEY, lease_s=1, lost=never, silent=seen):
+        assert time.monotonic() - began >= 1
+
+
+def test_holder_who_finds_the_name_of_another_stops_and_leaves_it_there(store: Store) -> None:
+    lost = threading.Event()
+    with Lease(store, KEY, lease_s=6, lost=lost.set):
+        silent_holder(store)
+        assert lost.wait(2)  # at the next renewal, in half a second; not after half the lease
+    assert json.loads(store.read_bytes(lease_path(KEY)) or b"{}")["holder"] == "dead"
 
 
 def test_of_several_who_ask_at_once_one_has_the_lease_at_a_time(store: Store) -> None:

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import torch.distributed as dist
 from torch.distributed.checkpoint.api import CheckpointException
 
-from mixgrid.errors import MixgridError, StepError, StoreError
+from mixgrid.errors import MixgridError, StepError, StoreAway, StoreError
 from mixgrid.progress import Progress
 
 T = TypeVar("T")
@@ -27,7 +27,7 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
 def patiently(write: Callable[[], None], *, patience_s: float, kept: str, progress: Progress) -> None:
     """`write` as often as it takes, for `patience_s`. Its StoreError comes on every process or on none.
 
-    Raises StepError with what is `kept`.
+    Raises StepError with what is `kept`, or StoreAway, if that was the reason to the last.
     """
     started, pause = time.monotonic(), FIRST_PAUSE_S
     while True:
@@ -38,7 +38,8 @@ def patiently(write: Callable[[], None], *, patience_s: float, kept: str, progre
             left = patience_s - spent
             if from_main(left <= 0):  # clocks differ
                 tried = f"given up after {spent:.0f} s of trying"
-                raise StepError(f"{error}; {tried}. {kept}: free space or mend the store, and run again") from error
+                kind = StoreAway if isinstance(error, StoreAway) else StepError
+                raise kind(f"{error}; {tried}. {kept}: free space or mend the store, and run again") from error
             progress(0.0, f"{error}; trying again for {left:.0f} s")
             time.sleep(max(0.0, min(pause, left)))
             pause = min(2 * pause, LONGEST_PAUSE_S)
@@ -76,9 +77,9 @@ def on_main(action: Callable[[], T]) -> T:
             result = action()
         except StoreError as error:
             failure = error
-    result, problem = from_main((result, failure and str(failure)))
+    result, problem, away = from_main((result, failure and str(failure), isinstance(failure, StoreAway)))
     if problem is not None:
-        raise StoreError(problem) from failure
+        raise (StoreAway if away else StoreError)(problem) from failure
     return result  # type: ignore[no-any-return]
 
 

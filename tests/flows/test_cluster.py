@@ -161,6 +161,52 @@ def test_a_server_that_is_away_for_a_while_costs_nothing_but_time(box: Box, tmp_
 
 
 @slow
+@pytest.mark.parametrize(
+    ("patience_s", "lease_s", "said"),
+    [(300, 6, "non-zero status code 75"), (1, 60, "cannot write")],  # the lease runs out, or the step's own patience
+)
+def test_a_store_that_is_killed_while_a_step_works_costs_a_try(
+    box: Box, own_s3_server: Any, tmp_path: Path, patience_s: int, lease_s: int, said: str
+) -> None:
+    for name in list(box.workers):
+        box.kill_worker(name)
+    environment = {**own_s3_server.environment, "MIXGRID_CACHE": str(tmp_path / "cache")}
+    box.start_worker("gpu0", **environment, MIXGRID_STORE_PATIENCE_S=str(patience_s))
+    path, store, url = study(tmp_path, steps=1500), own_s3_server.files / "study", f"{own_s3_server.url}/study"
+    runtime = path.with_name("runtime.yaml")
+    runtime.write_text(RUNTIME.replace("lease_s: 6", f"lease_s: {lease_s}") + "  patience_s: 0\n")
+    process = box.grid(path, url, "--runtime", runtime, "--only", "dmt", **environment)
+    key, told = holder(store)
+    own_s3_server.kill()
+    wait_for(lambda: not psutil.pid_exists(told["pid"]), "the end of the step")
+    own_s3_server.start()
+    assert process.wait(200) == 0, log(box)
+    first, second = box.step_runs(url)[key]
+    assert states([first, second]) == ["CRASHED", "COMPLETED"]
+    assert said in first["state"]["message"]
+    box.kill_worker("gpu0")  # the next test's workers have another store
+
+
+@slow
+def test_a_run_whose_worker_died_before_it_started_is_started_anew(box: Box, tmp_path: Path) -> None:
+    path, store = study(tmp_path), tmp_path / "store"
+    runtime = path.with_name("runtime.yaml")
+    runtime.write_text(RUNTIME.replace("lease_s: 6", "lease_s: 6, start_s: 5"))
+    for name in list(box.workers):
+        box.kill_worker(name)
+    process = box.grid(path, store, "--runtime", runtime, "--only", "dmt")
+    run = wait_for(lambda: next(iter(box.step_runs(store).values()), None), "a run")[0]
+    box.set_state(run["id"], "PENDING")  # as a worker does, and then dies
+    wait_for(lambda: box.state(run["id"]) == "CRASHED", "the end of the run")
+    box.start_worker("gpu0")
+    assert process.wait(200) == 0, log(box)
+    assert (
+        "it has not started within 5 s"
+        in box.step_runs(store)[run["parameters"]["order"]["key"]][0]["state"]["message"]
+    )
+
+
+@slow
 def test_ctrl_c_cancels_what_only_this_grid_needs(box: Box, tmp_path: Path) -> None:
     path, store = study(tmp_path, steps=6000), tmp_path / "store"
     one, other = grid(box, path), grid(box, path, "--only", "dmt")
