@@ -1,182 +1,173 @@
-"""Chaos: random parts of a cluster in a box are killed at random moments, until every study has ended all the same.
+"""Chaos: random parts of a cluster are killed at random moments, until every study has ended all the same.
 
-    python tests/bench/chaos.py --kills 50 --seed 0
+    python tests/bench/chaos.py --seeds 0 1 2 3 4 5 6 7 8 9 --kills 5
 
-A study of five routed steps runs again and again, each time into a store of its own, while the grid, a worker, a step,
-its worker process, a whole machine or the server is killed with -9 and started again. Status 1 unless all results and
-files equal an undisturbed run's to the byte, and no two processes ever worked on one step.
+For each seed a small study runs again and again, each time into a store of its own, until its kills are spent: with -9
+the grid, a worker, a step, its worker process, a whole machine, the Prefect server, its database (PostgreSQL where it
+is installed) or the S3 store, or the network of one machine, cut with or without a word. All of them are started again.
+Meanwhile proxies answer 500 and 503, cut connections and wait. A line of JSON for each seed; status 1 unless all
+results and files equal an undisturbed run's to the byte and no two runs ever worked on one step at once.
 """
 
 import argparse
 import json
 import random
-import subprocess
+import shutil
+import statistics
 import sys
 import tempfile
-import threading
 import time
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
-import psutil
+import httpx
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "box"))
-from cluster_box import Box, kill, leases
-from cluster_study import RUNTIME, STUDY
+from chaos_cluster import Cluster
+from chaos_hits import Hits, Study
+from chaos_watch import Try, Watch, gaps, now
+from cluster_study import STUDY
 
-PARTS = ("grid", "worker", "step", "process", "machine", "server")
-WORKERS = ("gpu0", "gpu1")
+RUNTIME = """
+routes: {base: gpu, sft: gpu}
+dispatch: {lease_s: 10, tries: 50, start_s: 30}
+training: {snapshot_every: {steps: 300}}
+"""
+STUCK_S = 300.0
+CALM = "calm"
 
 
 def main() -> int:
-    """One calm run, then studies under fire until all kills are spent."""
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--kills", type=int, default=50)
-    options.add_argument("--seed", type=int, default=0)
+    """One calm run, then studies under fire for each seed."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--seeds", type=int, nargs="+", default=list(range(10)))
+    options.add_argument("--kills", type=int, default=5, help="for each seed")
     options.add_argument("--steps", type=int, default=1500, help="optimiser steps a stage")
     given = options.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="mixgrid-chaos-"))
-    study = folder / "small.yaml"
-    study.write_text(STUDY.replace("STEPS", str(given.steps)))
-    (folder / "runtime.yaml").write_text(RUNTIME.replace("tries: 2", "tries: 50"))
-    with Box(folder) as box:
-        calm = folder / "calm"
-        if box.grid(study, calm, name="calm").wait() != 0:
-            raise SystemExit((folder / "calm.log").read_text())
-        chaos = Chaos(box, study, random.Random(given.seed))
-        while chaos.killed < given.kills:
-            chaos.run(folder / f"store{chaos.studies}", calm, kills=given.kills)
-    print(
-        f"{chaos.killed} kills in {chaos.studies} studies, seed {given.seed}: {chaos.different} studies differ, "
-        f"{len(chaos.twice)} steps were worked on twice at once; recovery took {_spread(chaos.recoveries)}"
-    )
-    return 1 if chaos.different or chaos.twice else 0
+    (folder / "small.yaml").write_text(STUDY.replace("STEPS", str(given.steps)))
+    (folder / "runtime.yaml").write_text(RUNTIME)
+    reports = []
+    with Cluster(folder, random.Random(0)) as cluster, Watch() as watch:
+        chaos = Chaos(cluster, watch, folder / "small.yaml")
+        began = now()
+        chaos.study(CALM, None)
+        tell(f"undisturbed: {now() - began:.0f} s")
+        for seed in given.seeds:
+            reports.append(chaos.seed(seed, kills=given.kills))
+            print(json.dumps(reports[-1]), flush=True)
+    tell(summary(reports))
+    bad = any(report["different"] or report["twice"] for report in reports)
+    if not bad:
+        shutil.rmtree(folder)
+    return 1 if bad else 0
 
 
 class Chaos:
-    """What was killed, and what came of it."""
+    """Studies one after the other in one cluster."""
 
-    def __init__(self, box: Box, study: Path, dice: random.Random) -> None:
-        self.box, self.study, self.dice = box, study, dice
-        self.killed = self.studies = self.different = 0
-        self.recoveries: dict[str, list[float]] = defaultdict(list)
-        self.twice: set[str] = set()
+    def __init__(self, cluster: Cluster, watch: Watch, study: Path) -> None:
+        self.cluster, self.watch, self.path = cluster, watch, study
 
-    def run(self, store: Path, calm: Path, *, kills: int) -> None:
-        """One study to its end; every few seconds something dies."""
-        self.studies += 1
-        over = threading.Event()
-        watcher = threading.Thread(target=self._watch, args=(store, over), daemon=True)
-        watcher.start()
-        grid = self._grid(store)
-        due: dict[str, float] = {}
-        next_kill = time.monotonic() + self.dice.uniform(8, 15)
-        pending: list[tuple[str, float, int]] = []
-        while grid.poll() != 0:
-            if grid.poll() is not None:
-                if grid.returncode > 0:
-                    raise SystemExit((self.box.folder / "grid.log").read_text()[-5000:])
-                grid = self._grid(store)
-            for name in WORKERS:
-                gone = name not in self.box.workers or self.box.workers[name].poll() is not None
-                if gone and time.monotonic() > due.setdefault(name, time.monotonic() + self.dice.uniform(0, 4)):
-                    del due[name]
-                    self.box.start_worker(name)
-            pending = [entry for entry in pending if not self._recovered(store, *entry)]
-            if time.monotonic() > next_kill and self.killed < kills:
-                if part := self._kill(store, grid):
-                    pending.append((part, time.monotonic(), _made(store)))
-                next_kill = time.monotonic() + self.dice.uniform(2, 12)
+    def seed(self, seed: int, *, kills: int) -> dict[str, Any]:
+        """Studies under fire until the kills are spent, and what came of them."""
+        self.cluster.dice = dice = random.Random(seed)
+        hits, studies, different, began = Hits(self.cluster, dice, kills), 0, 0, now()
+        while hits.left:
+            name = f"seed{seed}-{studies}"
+            for machine in self.cluster.machines.values():
+                machine.faults(name)
+            studies += 1
+            self.study(name, hits)
+            for machine in self.cluster.machines.values():
+                machine.mend()
+            same = self._made(name) == self._made(CALM)
+            different += not same
+            tell(f"seed {seed}: study {studies} ended after {len(hits.all)} kills; {'equal' if same else 'DIFFERENT'}")
+        apart = self._apart(f"s3://bucket/seed{seed}-")
+        return {
+            "seed": seed, "kills": len(hits.all), "studies": studies, "different": different,
+            "seconds": round(now() - began),
+            "twice": [f"{what}: {gap:.2f} s" for what, gap in apart if gap < 0],
+            "changed_hands": len(apart), "closest_s": round(min((gap for _, gap in apart), default=0), 2),
+            "looked_every_s": round(self.watch.longest_look_s, 2),
+            "hits": [hit.told() for hit in hits.all], "restarted": dict(self.cluster.ended_by_themselves),
+            "faults": {name: dict(m.proxies["store"].faults) for name, m in self.cluster.machines.items()},
+        }  # fmt: skip
+
+    def study(self, name: str, hits: Hits | None) -> None:
+        """One study to its end, whatever happens meanwhile."""
+        study = Study(self.path, name, self.cluster)
+        quiet_since = now()
+        while not study.ended():
+            self.cluster.supervise()
+            if hits is not None:
+                hits.strike(study)
+            if self.cluster.down or (hits is not None and hits.left):
+                quiet_since = now()
+            if now() - quiet_since > STUCK_S:
+                raise SystemExit(f"{name} goes on for {STUCK_S:g} s and nothing is down; see {self.cluster.folder}")
             time.sleep(0.1)
-        over.set()
-        watcher.join()
-        self.different += (_results(self.study, store), _files(store)) != (_results(self.study, calm), _files(calm))
-        print(f"study {self.studies} ended after {self.killed} kills; {self.different} differ", flush=True)
+        while self.cluster.down:
+            self.cluster.supervise()
+            time.sleep(0.1)
+        if hits is not None:
+            hits.note(study)
 
-    def _grid(self, store: Path) -> "subprocess.Popen[bytes]":
-        return self.box.grid(self.study, store, "--runtime", self.study.parent / "runtime.yaml")
+    def _made(self, name: str) -> tuple[bytes, dict[str, str]]:
+        """The results, and the SHA-256 of every file that a record names, but for the page, which has times."""
+        results = self.cluster.call("results", self.path, "--store", f"s3://bucket/{name}", "--format", "json")
+        store = self.cluster.s3.files / name
+        return results, {
+            f"{path.parent.parent.name}/{path.parent.name}/{file}": entry["sha256"]
+            for path in store.glob("*/*/record.json")
+            if path.parent.parent.name != "snapshot"
+            for file, entry in json.loads(path.read_text())["files"].items()
+            if file != "report.html"
+        }
 
-    def _kill(self, store: Path, grid: "subprocess.Popen[bytes]") -> str | None:
-        part = self.dice.choice(PARTS)
-        holder = self.dice.choice(sorted(leases(store).values(), key=lambda told: told["pid"]) or [None])
-        worker = self.dice.choice(sorted(self.box.workers) or [None])
-        if (part in ("step", "process", "machine") and not holder) or (part in ("worker", "machine") and not worker):
-            return None
-        if part == "grid":
-            grid.kill()
-            grid.wait()
-        elif part == "server":
-            self.box.kill_server()
-            time.sleep(self.dice.uniform(0, 10))
-            self.box.start_server()
-        elif part == "process":
-            _kill_children(holder["pid"])
-        else:
-            if part in ("worker", "machine"):
-                for name in WORKERS if part == "machine" else (worker,):
-                    if name in self.box.workers:
-                        self.box.kill_worker(name)
-            if part in ("step", "machine"):
-                kill(holder["pid"])
-        self.killed += 1
-        print(f"  {self.killed}: {part}", flush=True)
-        return part
+    def _apart(self, stores: str) -> list[tuple[str, float]]:
+        """(step, seconds between the end of one run's work on it and the begin of the next one's); below 0: at once."""
+        tries = [each for each in self.watch.tries if each.store.startswith(stores)]
+        keys = self._keys_of({each.run for each in tries if not each.run.startswith("grid ")})
 
-    def _recovered(self, store: Path, part: str, when: float, made: int) -> bool:
-        if _made(store) <= made:
-            return False
-        self.recoveries[part].append(time.monotonic() - when)
-        return True
+        def what(each: Try) -> str:
+            return f"{each.store} {keys.get(each.run, 'steps of the grid')}"
 
-    def _watch(self, store: Path, over: threading.Event) -> None:
-        """Notice two runs of one step that both have a worker process."""
-        while not over.wait(0.3):
-            runs: dict[str, set[str]] = defaultdict(set)
-            for process in psutil.process_iter():
-                try:
-                    if process.cmdline()[1:4] == ["-m", "mixgrid.worker", str(store)]:
-                        run = process.environ().get("PREFECT__FLOW_RUN_ID")
-                        runs[_folder_at_work(process)].add(run or f"grid {process.ppid()}")
-                except psutil.Error:
-                    continue
-            self.twice |= {folder for folder, of in runs.items() if folder and len(of) > 1}
+        return [(step, gap) for step, of in gaps(tries, what).items() for gap, _, _ in of]
+
+    def _keys_of(self, runs: set[str]) -> dict[str, str]:
+        body = {"flow_runs": {"id": {"any_": sorted(runs)}}, "limit": 200}
+        found = httpx.post(f"{self.cluster.box.api}/flow_runs/filter", json=body, timeout=60).raise_for_status().json()
+        keys = {run["id"]: str(run["parameters"]["order"]["key"]) for run in found}
+        assert set(keys) == runs, "the server has forgotten runs"
+        return keys
 
 
-def _folder_at_work(process: psutil.Process) -> str:
-    """The step whose lock file the process holds open."""
-    return next((f.path for f in process.open_files() if f.path.endswith("/.lock")), "")
+def summary(reports: list[dict[str, Any]]) -> str:
+    """For a person: what was killed how often, and how long until the work went on."""
+    hits: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for report in reports:
+        for hit in report["hits"]:
+            hits[hit["part"]].append(hit)
+    total = {name: sum(report[name] for report in reports) for name in ("kills", "studies", "different")}
+    twice = sum(len(report["twice"]) for report in reports)
+    lines = [
+        f"{total['kills']} kills in {total['studies']} studies; {total['different']} differ from the calm one; "
+        f"steps worked on twice at once: {twice}",
+        f"{'part':10} kills  away (s)  until the work went on, from the kill (s): least, median, most",
+    ]
+    for part, of in sorted(hits.items()):
+        took = sorted(hit["took_s"] for hit in of)
+        away = f"{min(h['away_s'] for h in of):.0f} to {max(h['away_s'] for h in of):.0f}"
+        lines.append(f"{part:10} {len(of):5}  {away:8}  {took[0]:.0f}, {statistics.median(took):.0f}, {took[-1]:.0f}")
+    return "\n".join(lines)
 
 
-def _kill_children(pid: int) -> None:
-    try:
-        for child in psutil.Process(pid).children():
-            kill(child.pid)
-    except psutil.NoSuchProcess:
-        return
-
-
-def _made(store: Path) -> int:
-    return len(list(store.glob("*/*/record.json")))
-
-
-def _results(study: Path, store: Path) -> bytes:
-    command = [sys.executable, "-m", "flows.command_line", "results", study, "--store", store, "--format", "json"]
-    return subprocess.run([*map(str, command)], capture_output=True, check=True).stdout
-
-
-def _files(store: Path) -> dict[str, str]:
-    """The SHA-256 of every file that a record names, but for the page, which has times."""
-    return {
-        f"{path.parent.parent.name}/{path.parent.name}/{name}": entry["sha256"]
-        for path in store.glob("*/*/record.json")
-        for name, entry in json.loads(path.read_text())["files"].items()
-        if name != "report.html"
-    }
-
-
-def _spread(recoveries: dict[str, list[float]]) -> str:
-    parts = (f"{part} {min(of):.0f} to {max(of):.0f} s" for part, of in sorted(recoveries.items()))
-    return ", ".join(parts) or "no time"
+def tell(text: str) -> None:
+    """To a person, at once."""
+    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
