@@ -70,7 +70,7 @@ class Cluster:
         self.ended_by_themselves = Counter[str]()
         self._due: dict[str, float] = {}
         self._later: list[tuple[float, Callable[[], None]]] = []
-        self._killed: set[str] = set()
+        self._killed = set(WORKERS)  # they are started the first time
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:

@@ -18,7 +18,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mixgrid.errors import StepError, StoreError
+from mixgrid.errors import StepError, StoreAway, StoreError
 from mixgrid.execute import WorkOrder, execute
 from mixgrid.models import save_tokenizer, train_tokenizer
 from mixgrid.plan import Plan
@@ -398,7 +398,7 @@ def test_store_that_goes_away_is_a_clear_error_and_nothing_is_lost(
         if text.startswith("step 8/"):
             own_s3_server.kill()
 
-    with pytest.raises(StepError, match=r"cannot write snapshot/.*are kept: free space or mend the store"):
+    with pytest.raises(StoreAway, match=r"cannot write snapshot/.*are kept: free space or mend the store"):
         execute(WorkOrder.of(step), store, vanish)
     own_s3_server.start()
     told: list[str] = []
