@@ -26,6 +26,8 @@ PAUSE_S = (2.0, 10.0)
 """Between two kills: many come before the last one is got over."""
 AWAY_S = (0.5, 14.0)
 """With a lease of 10 s: shorter than half of it, and much longer than all."""
+WAIT_S = 60.0
+"""How long a kill waits for such a part to be there: a step at work, say."""
 REFUSED = "no Prefect server answers there"
 
 
@@ -86,12 +88,12 @@ class Hit:
 
 
 class Hits:
-    """So many kills, at random moments."""
+    """So many kills, at random moments, of all kinds of parts in an order by chance."""
 
     def __init__(self, cluster: Cluster, dice: random.Random, kills: int) -> None:
         self.cluster, self.dice, self.left = cluster, dice, kills
         self.all: list[Hit] = []
-        self._part: str | None = None
+        self._deck: list[str] = []
         self._next = now() + dice.uniform(4, 12)
 
     def strike(self, study: Study) -> None:
@@ -99,9 +101,10 @@ class Hits:
         self.note(study)
         if not self.left or now() < self._next:
             return
-        part = self._part or self.dice.choice(PARTS)
-        hit = self._hit(part, study)
-        self._part = part if hit is None and now() < self._next + 60 else None  # wait until there is such a part
+        self._deck = self._deck or self.dice.sample(PARTS, len(PARTS))
+        hit = self._hit(self._deck[-1], study)
+        if hit is not None or now() > self._next + WAIT_S:
+            self._deck.pop()
         if hit is not None:
             self.left -= 1
             self.all.append(hit)
