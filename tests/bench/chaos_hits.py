@@ -101,7 +101,8 @@ class Hits:
         self.note(study)
         if not self.left or now() < self._next:
             return
-        self._deck = self._deck or self.dice.sample(PARTS, len(PARTS))
+        parts = [part for part in PARTS if part != "database" or self.cluster.postgres]
+        self._deck = self._deck or self.dice.sample(parts, len(parts))
         hit = self._hit(self._deck[-1], study)
         if hit is not None or now() > self._next + WAIT_S:
             self._deck.pop()
@@ -139,8 +140,6 @@ class Hits:
             if of in self.cluster.down or of not in self.cluster.box.workers:
                 return None
             self.cluster.kill_worker(of)
-        elif part == "database" and self.cluster.postgres is None:
-            return None
         else:
             {
                 "server": self.cluster.kill_server,
@@ -162,9 +161,9 @@ class Hits:
         if part == "step":
             kill(pid)
         elif part == "process":
-            if not (children := psutil.Process(pid).children()):
+            if (child := _child(pid)) is None:
                 return None
-            kill(children[0].pid)
+            kill(child)
         elif part == "machine":
             away_s, of = self.dice.uniform(*AWAY_S), machine
             self.cluster.kill_machine(machine, away_s)
@@ -199,3 +198,11 @@ class Hits:
             return any(new - old for new, old in zip(now_there, before[0], strict=True))
 
         return moved
+
+
+def _child(pid: int) -> int | None:
+    """The process that makes the step, if it is there already."""
+    try:
+        return next((child.pid for child in psutil.Process(pid).children()), None)
+    except psutil.NoSuchProcess:
+        return None
