@@ -34,7 +34,7 @@ routes: {base: gpu, sft: gpu}
 dispatch: {lease_s: 10, tries: 50, start_s: 30}
 training: {snapshot_every: {steps: 300}}
 """
-STUCK_S = 300.0
+LOOK_EVERY_S, STUCK_S = 5.0, 300.0
 CALM = "calm"
 
 
@@ -99,17 +99,17 @@ class Chaos:
     def study(self, name: str, hits: Hits | None) -> None:
         """One study to its end, whatever happens meanwhile."""
         study = Study(self.path, name, self.cluster)
-        quiet_since = now()
+        moved, there = now(), set[str]()
         while not study.ended():
             self.cluster.supervise()
             if hits is not None:
                 hits.strike(study)
-            if self.cluster.down or (hits is not None and hits.left):
-                quiet_since = now()
-            if now() - quiet_since > STUCK_S:
-                raise SystemExit(f"{name} goes on for {STUCK_S:g} s and nothing is down; see {self.cluster.folder}")
+            if now() - moved > LOOK_EVERY_S and (self.cluster.down or study.records() != there):
+                moved, there = now(), study.records()
+            if now() - moved > STUCK_S:
+                raise SystemExit(f"{name} has not moved for {STUCK_S:g} s; see {self.cluster.folder}")
             time.sleep(0.1)
-        while self.cluster.down:
+        while self.cluster.down or not self.cluster.box.answers():
             self.cluster.supervise()
             time.sleep(0.1)
         if hits is not None:
