@@ -4,8 +4,8 @@
     -> Garbage(found=[Item("snapshot/0123...", reason="snapshots of trainings that are finished", size=..., ...)], ...)
     remove(garbage.found, store)
 
-Needed is what a plan of the given studies names. What is young, being written by a live run, or locked is left alone,
-and so is everything that is no artifact: the judge's paid replies, locks, reports.
+Needed is what a plan of the given studies names. What is young, being written by a live run, leased by a live step, or
+locked is left alone, and so is everything that is no artifact: the judge's paid replies, locks, reports.
 """
 
 import time
@@ -19,6 +19,7 @@ from typing import Literal
 from mixgrid.execute import WorkOrder
 from mixgrid.file_lock import hold
 from mixgrid.kept_answers import FOLDER as ANSWERING
+from mixgrid.lease import is_left_over
 from mixgrid.live import running_now
 from mixgrid.plan import Plan
 from mixgrid.record import Record
@@ -29,12 +30,14 @@ from mixgrid.store import LOCK, RECORD, Store, Stored
 
 SNAPSHOT = "snapshot"
 RUNS = "runs"
+LEASES = "leases/"
 CHECKPOINT_KINDS = ("base", "sft")
 NO_STUDY = "artifacts that no study given needs"
 ATTEMPTS = "attempts that were never finished"
 CHECKPOINTS = "checkpoints that nothing left to run needs"
 SNAPSHOTS = "snapshots of trainings that are finished, or of no study given"
 ANSWERS = "answers kept of evaluations that are finished, or of no study given"
+LEFT_OVER = "leases of steps that are finished, or of no study given"
 FORGOTTEN = "runs of studies to be forgotten"
 UPLOADS = "uploads that were never finished"
 
@@ -43,7 +46,7 @@ Keep = Literal["all", "final", "needed"]
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
-    """A folder of the store to remove, or an upload that was never finished; sizes in bytes."""
+    """A folder of the store to remove, a lease, or an upload that was never finished; sizes in bytes."""
 
     path: str
     reason: str
@@ -67,10 +70,13 @@ def find_garbage(
     """Everything in the store that these studies (their plans looked up) do not need."""
     plans, garbage = list(plans), Garbage()
     objects = store.objects("")
+    needs, held = _Needs(plans, keep), _held(objects, store)
     running = {folder for study in store.names(RUNS) for folder in running_now(store, study)}
-    items = [*_folders(objects, _Needs(plans, keep), store), *_forgotten(objects, forget), *_uploads(store)]
+    items = [*_folders(objects, needs, store), *_forgotten(objects, forget), *_uploads(store)]
+    items += [_item(path, LEFT_OVER, [objects[path]]) for path in _leases(objects) if _key(path) not in needs.leased]
     for item in sorted(items, key=lambda item: item.path):
-        if any(item.path == folder or item.path.startswith(f"{folder}/") for folder in running):
+        made = any(item.path == folder or item.path.startswith(f"{folder}/") for folder in running)
+        if made or any(key[:16] in item.path for key in held):
             garbage.in_use.append(item)
         elif time.time() - item.modified < older_than_s:
             garbage.young.append(item)
@@ -84,6 +90,10 @@ def remove(items: Iterable[Item], store: Store) -> Iterator[Item]:
     for item in items:
         if item.upload is not None:
             store.abort_upload(item.path, item.upload)
+            yield item
+            continue
+        if item.reason == LEFT_OVER:
+            store.remove(item.path)
             yield item
             continue
         folder = "/".join(item.path.split("/")[:2])
@@ -100,10 +110,11 @@ def other_studies(store: Store, given: Iterable[str]) -> list[str]:
 
 
 class _Needs:
-    """What the plans need: folders of artifacts, and the names of snapshots and kept answers (`key[:16]`)."""
+    """What the plans need: folders of artifacts, keys of leases, and the names of snapshots and kept answers."""
 
     def __init__(self, plans: list[Plan], keep: Keep) -> None:
 
+        self.leased: set[str] = set()
         self.trainings: set[str] = set()
         self.answering: set[str] = set()
         kept: set[str] = set()
@@ -111,6 +122,7 @@ class _Needs:
         self.folders: set[str] = set()
         for plan in plans:
             missing = plan.missing()
+            self.leased |= set(missing)
             kept |= {step.folder for step in _kept_checkpoints(plan, missing, keep)}
             for key, step in plan.steps.items():
                 (checkpoints if step.kind in CHECKPOINT_KINDS else self.folders).add(step.folder)
@@ -182,6 +194,22 @@ def _forgotten(objects: Mapping[str, Stored], forget: Iterable[str]) -> Iterator
         inside = [stored for path, stored in objects.items() if path.startswith(f"{RUNS}/{study}/")]
         if inside:
             yield _item(f"{RUNS}/{study}", FORGOTTEN, inside)
+
+
+def _leases(objects: Mapping[str, Stored]) -> Iterator[str]:
+    yield from (path for path in objects if path.startswith(LEASES))
+
+
+def _key(lease: str) -> str:
+    return lease.removeprefix(LEASES).removesuffix(".json")
+
+
+def _held(objects: Mapping[str, Stored], store: Store) -> set[str]:
+    """The keys of steps that somebody is at work on, whatever became of the grid that asked for them."""
+    now = time.time()
+    return {
+        _key(path) for path in _leases(objects) if not is_left_over(store, path, silent_s=now - objects[path].modified)
+    }
 
 
 def _uploads(store: Store) -> Iterator[Item]:

@@ -36,6 +36,15 @@ def lease_path(key: str) -> str:
     return f"leases/{key}.json"
 
 
+def is_left_over(store: Store, path: str, *, silent_s: float) -> bool:
+    """Whether a lease that was last written `silent_s` ago is nobody's: twice its length, as clocks may differ."""
+    text = store.read_bytes(path)
+    try:
+        return text is None or silent_s > 2 * float(json.loads(text)["lease_s"])
+    except (ValueError, TypeError, KeyError):  # no holder wrote that
+        return True
+
+
 class LeaseWatch:
     """A lease as others see it."""
 
@@ -90,7 +99,7 @@ class Lease:
         self._lost = lost
         self._silent = silent.encode()
         self._told: dict[str, Any] = {"share": 0.0, "text": "starting"}
-        self._facts = {"holder": uuid.uuid4().hex, "host": platform.node(), "pid": os.getpid()}
+        self._facts = {"holder": uuid.uuid4().hex, "host": platform.node(), "pid": os.getpid(), "lease_s": lease_s}
         self._count = 0
         self._over = threading.Event()
         self._renewed = clock()

@@ -1,7 +1,9 @@
 """Cleaning: what no study needs goes, what runs or may still be asked for stays, and nothing has to be made again."""
 
+import json
 import os
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -10,9 +12,21 @@ from hypothesis import strategies as st
 
 from flows.command_line import main
 from mixgrid.cells import Selection
-from mixgrid.clean import ANSWERS, ATTEMPTS, CHECKPOINTS, NO_STUDY, SNAPSHOTS, UPLOADS, Keep, find_garbage, remove
+from mixgrid.clean import (
+    ANSWERS,
+    ATTEMPTS,
+    CHECKPOINTS,
+    LEFT_OVER,
+    NO_STUDY,
+    SNAPSHOTS,
+    UPLOADS,
+    Keep,
+    find_garbage,
+    remove,
+)
 from mixgrid.file_lock import hold
 from mixgrid.identity import Settings
+from mixgrid.lease import Lease, lease_path
 from mixgrid.live import LiveRun
 from mixgrid.plan import Plan, make_plan
 from mixgrid.step import Step
@@ -182,6 +196,42 @@ def test_clean_leaves_what_a_live_run_is_making(store: Store) -> None:
     assert garbage(store) == {}
     live.tell(ended=True)
     assert garbage(store) == {STRAY.folder: NO_STUDY}
+
+
+def leave_lease(store: Store, key: str, *, silent_s: float, lease_s: float = 180) -> str:
+    """What a killed holder leaves, `silent_s` after its last renewal; the path."""
+    path = lease_path(key)
+    store.write_atomically(path, json.dumps({"holder": "dead", "lease_s": lease_s}).encode())
+    then = time.time() - silent_s
+    os.utime(Path(store.root) / path, (then, then))
+    return path
+
+
+def test_clean_takes_leases_that_killed_holders_left_of_steps_that_are_finished_or_of_no_study(store: Store) -> None:
+    plan = make_all(store)
+    step, lost = plan.scores[0], plan.aggregate
+    store.remove_folder(lost.folder)
+    gone = [leave_lease(store, key, silent_s=400) for key in (step.key, STRAY.key)]
+    leave_lease(store, lost.key, silent_s=400)
+    assert garbage(store) == dict.fromkeys(gone, LEFT_OVER)
+    clean(store, keep="all")
+    assert list(store.objects("leases")) == [f"{lost.key}.json"]
+
+
+def test_clean_leaves_a_lease_that_was_renewed_within_twice_its_length(store: Store) -> None:
+    make_all(store)
+    path = leave_lease(store, STRAY.key, silent_s=300)
+    assert garbage(store) == {}
+    assert leave_lease(store, STRAY.key, silent_s=300, lease_s=60) == path
+    assert garbage(store) == {path: LEFT_OVER}
+
+
+def test_clean_leaves_what_a_step_whose_grid_is_gone_is_making(any_store: Store) -> None:
+    put(any_store, f"{STRAY.folder}/attempt-a/file")
+    with Lease(any_store, STRAY.key, lease_s=30, lost=lambda: None):
+        found = find_garbage([plan_of(any_store)], any_store, older_than_s=0)
+        assert (found.found, [item.path for item in found.in_use]) == ([], [lease_path(STRAY.key), STRAY.folder])
+    assert garbage(any_store) == {STRAY.folder: NO_STUDY}
 
 
 def test_clean_leaves_what_is_locked(store: Store) -> None:
