@@ -5,7 +5,7 @@ PYTEST := $(BIN)/pytest -n 2 --dist loadfile
 MIXGRID := $(BIN)/mixgrid
 DEMO_STORE ?= runs
 
-.PHONY: env demo test test-fast test-full test-cluster bench lint format packages packages-full clean
+.PHONY: env demo test test-fast test-full test-cluster bench lint format packages packages-full packages-cluster clean
 
 env: .venv/.built
 
@@ -29,10 +29,10 @@ test: env packages lint
 test-fast: env                   # needs neither a Prefect server nor a browser
 	$(PYTEST) -m 'not slow and not server'
 
-test-full: env packages packages-full lint
+test-full: env packages packages-full packages-cluster lint
 	$(PYTEST)
 
-test-cluster: env packages       # server, workers, database and grids started on the loopback, and killed
+test-cluster: env packages packages-cluster    # server, workers, database and grids started on the loopback, and killed
 	$(PYTEST) -m cluster
 
 bench: env                       # against TRL, the Trainer and padding; MIXGRID_TEST_DATA says where the data lies
@@ -49,6 +49,13 @@ packages:
 packages-full:
 	@command -v radosgw >/dev/null || { apt-get update -q && \
 	  apt-get install -qy --no-install-recommends radosgw ceph-mon ceph-osd ceph-common; }
+
+# What a cluster in a box needs: the database behind its Prefect server, and SLURM.
+packages-cluster:
+	@{ [ -n "$$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null)" ] && command -v slurmctld >/dev/null; } || \
+	  [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || { apt-get update -q && \
+	  apt-get install -qy --no-install-recommends postgresql slurmctld slurmd slurm-client munge; } || \
+	  echo "postgresql or slurm could not be installed; the tests that need them will not run"
 
 lint: env
 	$(BIN)/ruff format --check .

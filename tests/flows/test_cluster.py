@@ -6,6 +6,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,20 @@ import psutil
 import pytest
 from cluster_box import Box, kill, leases, wait_for
 from cluster_study import RUNTIME, grid, holder, states, study
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from mixgrid.cells import Selection
+from mixgrid.errors import DamagedArtifact
+from mixgrid.execute import WorkOrder
+from mixgrid.live import LiveRun
+from mixgrid.plan import make_plan
+from mixgrid.progress import silent
+from mixgrid.runtime import DispatchRuntime
+from mixgrid.step import Step
+from mixgrid.store import Store
+from mixgrid.study_file import load_study
+from tasks.by_kind import GPU_KINDS
+from tasks.dispatch import QUEUES, Dispatched, queue_of
 
 pytestmark = [pytest.mark.server, pytest.mark.cluster]
 slow = pytest.mark.slow
@@ -244,3 +260,25 @@ def test_the_grid_deployment_runs_a_study_given_as_text_and_its_cancellation_tak
     wait_for(lambda: box.state(finished) in ("COMPLETED", "FAILED", "CRASHED"), "the end of the second grid")
     assert box.state(finished) == "COMPLETED", (box.folder / "cpu0.log").read_text()
     assert json.loads(results(path, store))["rows"][-1]["strategy"] == "dmt"
+
+
+def test_a_worker_takes_first_what_most_steps_wait_for(box: Box, tmp_path: Path) -> None:
+    """Asked for in the opposite order; their inputs are missing, so each is over at once."""
+    for name in list(box.workers):
+        box.kill_worker(name)
+    store, plan = Store(str(tmp_path / "store")), plan_of(study(tmp_path))
+    makers = Dispatched(store, "gpu", settings=DispatchRuntime(lease_s=3), threads=1, live=LiveRun(store, "small"))
+    orders = {queue_of(order): order for step in plan if (order := WorkOrder.of(step)).kind in GPU_KINDS}
+    with temporary_settings({PREFECT_API_URL: box.api}), ThreadPoolExecutor() as threads:
+        ends = []
+        for queue in reversed(QUEUES):
+            ends.append(threads.submit(copy_context().run, makers.run, orders[queue], silent))
+            wait_for(lambda: len(box.step_runs(tmp_path / "store")) == len(ends), f"the run of {queue}")
+        box.start_worker("gpu0", limit=1)
+        assert {type(end.exception(60)) for end in ends} == {DamagedArtifact}
+    runs = sorted((runs[0] for runs in box.step_runs(tmp_path / "store").values()), key=lambda run: run["start_time"])
+    assert [run["work_queue_name"] for run in runs] == ["base", "stage-1", "later-stages", "answers"]
+
+
+def plan_of(path: Path) -> list[Step]:
+    return list(make_plan(load_study(str(path)).study, selection=Selection(), lock={}).steps.values())
