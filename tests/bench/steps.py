@@ -34,8 +34,8 @@ def main() -> int:
     options.add_argument("--again", type=int, default=500, help="steps of the study that is run again")
     options.add_argument("--database", choices=("sqlite", "postgres"), default="sqlite")
     given = options.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="mixgrid-steps-"))
     with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mixgrid-steps-")))
         database = stack.enter_context(Postgres()).url if given.database == "postgres" else None
         box = stack.enter_context(Box(folder, database=database))
         print(f"a Prefect server with {given.database}", flush=True)

@@ -6,8 +6,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +16,13 @@ from cluster_study import RUNTIME, grid, holder, states, study
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from mixgrid.cells import Selection
-from mixgrid.errors import DamagedArtifact
 from mixgrid.execute import WorkOrder
-from mixgrid.live import LiveRun
 from mixgrid.plan import make_plan
-from mixgrid.progress import silent
-from mixgrid.runtime import DispatchRuntime
-from mixgrid.step import Step
 from mixgrid.store import Store
 from mixgrid.study_file import load_study
 from tasks.by_kind import GPU_KINDS
-from tasks.dispatch import QUEUES, Dispatched, queue_of
+from tasks.dispatch import queue_of
+from tasks.pool import StepRuns
 
 pytestmark = [pytest.mark.server, pytest.mark.cluster]
 slow = pytest.mark.slow
@@ -266,19 +260,20 @@ def test_a_worker_takes_first_what_most_steps_wait_for(box: Box, tmp_path: Path)
     """Asked for in the opposite order; their inputs are missing, so each is over at once."""
     for name in list(box.workers):
         box.kill_worker(name)
-    store, plan = Store(str(tmp_path / "store")), plan_of(study(tmp_path))
-    makers = Dispatched(store, "gpu", settings=DispatchRuntime(lease_s=3), threads=1, live=LiveRun(store, "small"))
-    orders = {queue_of(order): order for step in plan if (order := WorkOrder.of(step)).kind in GPU_KINDS}
-    with temporary_settings({PREFECT_API_URL: box.api}), ThreadPoolExecutor() as threads:
-        ends = []
-        for queue in reversed(QUEUES):
-            ends.append(threads.submit(copy_context().run, makers.run, orders[queue], silent))
-            wait_for(lambda: len(box.step_runs(tmp_path / "store")) == len(ends), f"the run of {queue}")
-        box.start_worker("gpu0", limit=1)
-        assert {type(end.exception(60)) for end in ends} == {DamagedArtifact}
-    runs = sorted((runs[0] for runs in box.step_runs(tmp_path / "store").values()), key=lambda run: run["start_time"])
-    assert [run["work_queue_name"] for run in runs] == ["base", "stage-1", "later-stages", "answers"]
+    steps = make_plan(load_study(str(study(tmp_path))).study, selection=Selection(), lock={}).steps.values()
+    orders = {queue_of(order): order for order in map(WorkOrder.of, steps) if order.kind in GPU_KINDS}
+    store = tmp_path / "store"
+    with temporary_settings({PREFECT_API_URL: box.api}):
+        runs = StepRuns("gpu", Store(str(store)))
+        for queue in ("answers", "later-stages", "stage-1", "base"):
+            order = orders[queue]
+            given = {"title": order.title, "order": order.model_dump(mode="json"), "store": str(store), "lease_s": 3}
+            runs.start(order, generation=1, parameters=given, queue=queue_of(order), tags=())
+    box.start_worker("gpu0", limit=1)
 
+    def ended() -> list[dict[str, Any]] | None:
+        found = [of_step[0] for of_step in box.step_runs(store).values()]
+        return found if len(found) == 4 and all(run["end_time"] for run in found) else None
 
-def plan_of(path: Path) -> list[Step]:
-    return list(make_plan(load_study(str(path)).study, selection=Selection(), lock={}).steps.values())
+    in_turn = sorted(wait_for(ended, "the end of all four", 200), key=lambda run: run["start_time"])
+    assert [run["work_queue_name"] for run in in_turn] == ["base", "stage-1", "later-stages", "answers"]

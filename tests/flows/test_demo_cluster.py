@@ -16,7 +16,7 @@ from cluster_box import Box, free_port
 from postgres_server import Postgres
 from s3_server import S3Server
 
-pytestmark = [pytest.mark.server, pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.server, pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(3600)]
 STORE = f"{S3Server.url}/demo"
 MIXGRID = (sys.executable, "-m", "flows.command_line")
 
