@@ -1,20 +1,14 @@
 """Flattened rows against transformers' own padded batches: the same loss and the same gradients, whatever the rows."""
 
 import copy
-from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import (
-    GPTNeoXConfig,
-    GPTNeoXForCausalLM,
-    LlamaConfig,
-    LlamaForCausalLM,
-)
+from padded_batches import VOCABULARY, batches, distances, padded, small_model
 
 from mixgrid.tokens import Arrays
 from mixgrid.training.attention import use_segment_attention
@@ -23,53 +17,6 @@ from mixgrid.training.lean_engine import fits
 from mixgrid.training.lean_llama import LeanLlama
 from mixgrid.training.loss import ResponseLoss
 from mixgrid.training.probe import has_plain_head
-
-VOCABULARY = 31
-
-
-@cache
-def _model(architecture: str, dtype: torch.dtype) -> Any:
-    torch.manual_seed(5)
-    shape = {"vocab_size": VOCABULARY, "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2}
-    shape |= {"num_attention_heads": 4, "initializer_range": 0.3}
-    if architecture == "gpt_neox":
-        return GPTNeoXForCausalLM(GPTNeoXConfig(**shape)).to(dtype)
-    shape |= {"num_key_value_heads": 2 if architecture == "llama_grouped" else 4}
-    model = LlamaForCausalLM(LlamaConfig(**shape, tie_word_embeddings=architecture == "llama_tied"))
-    if dtype == torch.float64:  # transformers' own norm computes in fp32
-        for layer in model.model.layers:
-            layer.input_layernorm, layer.post_attention_layernorm = (torch.nn.RMSNorm(16, eps=1e-6) for _ in range(2))
-        model.model.norm = torch.nn.RMSNorm(16, eps=1e-6)
-    return model.to(dtype)
-
-
-@st.composite
-def _batches(draw: st.DrawFn) -> list[Arrays]:
-    lengths = draw(st.lists(st.integers(2, 40), min_size=1, max_size=6))
-    shares = draw(st.lists(st.sampled_from([0.0, 0.3, 1.0]), min_size=len(lengths), max_size=len(lengths)))
-    random = np.random.default_rng(draw(st.integers(0, 1000)))
-    batch = [
-        (random.integers(0, VOCABULARY, n, dtype=np.int32), random.random(n) < s)
-        for n, s in zip(lengths, shares, strict=True)
-    ]
-    assume(any(mask[1:].any() for _, mask in batch))
-    return batch
-
-
-def _padded(model: Any, batch: list[Arrays], attention: str) -> tuple[torch.Tensor, list[torch.Tensor]]:
-    """Loss and gradients of one padded batch, with labels of -100 where no loss is taken."""
-    model.set_attn_implementation(attention)
-    shape = (len(batch), max(len(tokens) for tokens, _ in batch))
-    ids, real = torch.zeros(shape, dtype=torch.long), torch.zeros(shape, dtype=torch.long)
-    labels = torch.full(shape, -100)
-    for row, (tokens, mask) in enumerate(batch):
-        ids[row, : len(tokens)] = torch.from_numpy(tokens).long()
-        real[row, : len(tokens)] = 1
-        labels[row, : len(tokens)][torch.from_numpy(mask)] = torch.from_numpy(tokens[mask]).long()
-    positions = torch.arange(shape[1]).expand(shape)
-    logits = model(input_ids=ids, attention_mask=real, position_ids=positions, use_cache=False).logits
-    loss = torch.nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten(), ignore_index=-100)
-    return loss.detach(), list(torch.autograd.grad(loss, list(model.parameters())))
 
 
 def _flattened(model: Any, batch: list[Arrays], row_tokens: int) -> tuple[torch.Tensor, list[torch.Tensor]]:
@@ -91,70 +38,61 @@ def _lean(model: Any, batch: list[Arrays], row_tokens: int) -> tuple[torch.Tenso
     return loss, [gradients[name] for name, _ in model.named_parameters()]
 
 
-def _distances(ours: list[torch.Tensor], theirs: list[torch.Tensor], *, floor: float = 1e-3) -> list[float]:
-    """Relative norm of the difference, a parameter at a time.
-
-    A gradient below that share of the whole one, such as the exact 0 of a query that sees one token, counts as that.
-    """
-    whole = torch.stack([t.norm() for t in theirs]).norm()
-    return [float((a - b).norm() / torch.maximum(b.norm(), floor * whole)) for a, b in zip(ours, theirs, strict=True)]
-
-
 WAYS = [(_flattened, "llama"), (_flattened, "llama_grouped"), (_lean, "llama"), (_lean, "llama_tied")]
 
 
 @pytest.mark.parametrize(("way", "architecture"), [*WAYS, (_flattened, "gpt_neox")])
 @settings(max_examples=25, deadline=None)
-@given(batch=_batches(), row_tokens=st.integers(1, 250))
+@given(batch=batches(), row_tokens=st.integers(1, 250))
 def test_flattened_batch_in_double_precision_has_the_padded_loss_and_gradients(
     way: Any, architecture: str, batch: list[Arrays], row_tokens: int
 ) -> None:
-    model = _model(architecture, torch.float64)
-    expected, gradients = _padded(model, batch, "sdpa")
+    model = small_model(architecture, torch.float64)
+    expected, gradients = padded(model, batch, "sdpa")
     loss, ours = way(model, batch, row_tokens)
     assert float(loss) == pytest.approx(float(expected), rel=1e-10)
-    assert max(_distances(ours, gradients)) <= 1e-10
+    assert max(distances(ours, gradients)) <= 1e-10
 
 
 @pytest.mark.parametrize(("way", "architecture"), WAYS)
 @settings(max_examples=25, deadline=None)
-@given(batch=_batches(), row_tokens=st.integers(1, 250))
+@given(batch=batches(), row_tokens=st.integers(1, 250))
 def test_flattened_batch_in_single_precision_has_the_padded_loss_and_gradients(
     way: Any, architecture: str, batch: list[Arrays], row_tokens: int
 ) -> None:
-    model = _model(architecture, torch.float32)
-    expected, gradients = _padded(model, batch, "eager")
+    model = small_model(architecture, torch.float32)
+    expected, gradients = padded(model, batch, "eager")
     loss, ours = way(model, batch, row_tokens)
     assert float(loss) == pytest.approx(float(expected), rel=1e-5)
     # small gradients of queries and keys are differences of large numbers; the written-out passes round them by more
     floor = 0.05 if way is _lean else 0.02
-    assert max(_distances(ours, gradients, floor=floor)) <= 1e-5
+    assert max(distances(ours, gradients, floor=floor)) <= 1e-5
 
 
 @pytest.mark.parametrize(("way", "architecture"), [(_flattened, "llama_grouped"), (_lean, "llama")])
 @settings(max_examples=10, deadline=None)
-@given(batch=_batches(), row_tokens=st.lists(st.integers(1, 250), min_size=2, max_size=2))
+@given(batch=batches(), row_tokens=st.lists(st.integers(1, 250), min_size=2, max_size=2))
 def test_flattened_batch_cut_into_other_rows_has_the_same_loss_and_gradients(
     way: Any, architecture: str, batch: list[Arrays], row_tokens: list[int]
 ) -> None:
-    model = _model(architecture, torch.float64)
+    model = small_model(architecture, torch.float64)
     (loss, gradients), (other, others) = (way(model, batch, size) for size in row_tokens)
     assert float(loss) == pytest.approx(float(other), rel=1e-10)
-    assert max(_distances(gradients, others)) <= 1e-10
+    assert max(distances(gradients, others)) <= 1e-10
 
 
 def test_long_examples_whose_queries_come_in_blocks_have_the_padded_loss_and_gradients() -> None:
     random = np.random.default_rng(0)
     batch = [(random.integers(0, VOCABULARY, n, dtype=np.int32), random.random(n) < 0.6) for n in (700, 640, 257, 30)]
-    model = _model("llama", torch.float64)
-    expected, gradients = _padded(model, batch, "sdpa")
+    model = small_model("llama", torch.float64)
+    expected, gradients = padded(model, batch, "sdpa")
     loss, ours = _lean(model, batch, 2000)
     assert float(loss) == pytest.approx(float(expected), rel=1e-10)
-    assert max(_distances(ours, gradients)) <= 1e-10
+    assert max(distances(ours, gradients)) <= 1e-10
 
 
 @settings(max_examples=25, deadline=None)
-@given(batch=_batches(), row_tokens=st.integers(1, 250))
+@given(batch=batches(), row_tokens=st.integers(1, 250))
 def test_flatten_keeps_examples_whole_in_order_and_within_the_budget(batch: list[Arrays], row_tokens: int) -> None:
     rows = flatten(batch, max_row_tokens=row_tokens)
     taught = [(tokens, mask) for tokens, mask in batch if mask[1:].any()]
