@@ -74,7 +74,7 @@ def made(before: "subprocess.CompletedProcess[str]") -> int:
 def test_run_of_a_new_study_makes_each_planned_step_once(finished: Path, server: str, mixgrid: Mixgrid) -> None:
     plan = json.loads(mixgrid("plan", finished / "tiny.yaml", "--store", finished / "store", "--json").stdout)
     kinds = Counter(path.split("/")[0] for path in artifacts(finished))
-    assert kinds == {kind: counts["unique"] for kind, counts in plan["steps"].items()}
+    assert kinds == {kind: counts["unique"] for kind, counts in plan["steps"].items() if counts["unique"]}
     assert all(counts["to_run"] == 0 for counts in plan["steps"].values())
     runs = wait_for_task_runs(server, sum(kinds.values()))
     assert Counter(r["name"] for r in runs).most_common(1)[0][1] == 1

@@ -97,7 +97,7 @@ def test_flops_of_a_stage_are_those_counted_by_hand() -> None:
 
 def test_ledger_of_a_stage_says_what_it_cost() -> None:
     ledger = train_stage(_model(), MixedExamples.in_memory(_examples(3, 3)), recipe=RECIPE, seed=0).ledger
-    assert (ledger["device"], ledger["processes"], ledger["row_tokens"]) == ("cpu", 1, 512)
+    assert (ledger["device"], ledger["processes"], ledger["row_tokens"]) == ("cpu", 1, 1024)
     assert ledger["seconds"] > 0
     assert ledger["tokens_per_second"] == pytest.approx(24 / ledger["seconds"], rel=0.5)
     assert ledger["peak_memory_bytes"] > ledger["estimated_memory_bytes"] > 0

@@ -164,8 +164,8 @@ def test_lean_engine_counts_activations_and_logits() -> None:
 
 
 def test_lean_engine_that_meets_the_end_of_memory_says_which_settings_to_change() -> None:
-    # 500 logits of 32,000 are 64 MB; 40 may be had
-    model = LlamaForCausalLM(LlamaConfig(vocab_size=32_000, **SHAPE))
+    # 500 logits of 200,000 are 400 MB, more than malloc may have kept from other tests; 40 may be had
+    model = LlamaForCausalLM(LlamaConfig(vocab_size=200_000, **SHAPE))
     engine = make_engine(model, recipe=RECIPE, runtime=DEFAULT, longest=500, seed=0)
     limits, used = resource.getrlimit(resource.RLIMIT_AS), psutil.Process().memory_info().vms
     resource.setrlimit(resource.RLIMIT_AS, (used + 40_000_000, limits[1]))
