@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from fractions import Fraction
 from functools import cached_property
 
+from mixgrid.abilities import BenchmarkChoice, SourceChoice
 from mixgrid.benchmarks import Benchmark, load_benchmarks
 from mixgrid.cells import Cell
 from mixgrid.errors import InputError, StudyError
@@ -29,7 +30,7 @@ from mixgrid.steps.tokenize import TokenizeSettings, tokenize
 from mixgrid.steps.tokenizer import tokenizer
 from mixgrid.store import Store
 from mixgrid.strategies import Stage, Stages
-from mixgrid.study import BenchmarkChoice, SourceChoice, Study
+from mixgrid.study import Study
 
 
 class Graph:

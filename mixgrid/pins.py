@@ -10,13 +10,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 
+from mixgrid.abilities import SourceChoice
 from mixgrid.models import folder_hash
 from mixgrid.sources import GeneratedSource, HubDataset, load_sources
 from mixgrid.sources.reading import contents, read_source
 from mixgrid.steps.base import BaseSettings, Pretraining
 from mixgrid.steps.download import DownloadRuntime, DownloadSettings
 from mixgrid.steps.tokenizer import LabText, ModelRuntime, TokenizerSettings
-from mixgrid.study import LlamaShape, Model, SourceChoice
+from mixgrid.study import LlamaShape, Model
 
 Lock = Mapping[str, str]
 """Hub repository -> revision; datasets under `datasets/<name>`."""

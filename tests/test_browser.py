@@ -1,16 +1,12 @@
 """The report in a real browser: headless Chromium draws it, and has nothing to complain about."""
 
-import json
-import re
 import subprocess
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from websockets.sync.client import ClientConnection, connect
+from browser import QUIET, Browser
 
 from mixgrid.evidence import Evidence
 from mixgrid.law import fit_study, recommend
@@ -20,17 +16,6 @@ from mixgrid.representation.panels import HiddenStates, Panel
 from mixgrid.weighing import weigh_all
 
 pytestmark = pytest.mark.server
-QUIET = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--enable-logging=stderr",
-]
 
 
 @pytest.fixture
@@ -70,7 +55,8 @@ def hidden_states() -> HiddenStates:
 
 
 def run(chromium: str, page: Path, *options: str) -> "subprocess.CompletedProcess[str]":
-    command = [chromium, *QUIET, f"--user-data-dir={page.parent / 'profile'}", *options, page.as_uri()]
+    profile = f"--user-data-dir={page.parent / 'profile'}"
+    command = [chromium, *QUIET, "--enable-logging=stderr", profile, *options, page.as_uri()]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
 
 
@@ -95,52 +81,22 @@ def test_report_in_a_browser_draws_something_at_phone_and_desktop_width(
     assert len(picture.read_bytes()) > 20_000  # an empty page of this size has about 5 kB
 
 
-class Tab:
-    """A browser's tab, driven by its own protocol: the page runs no scripts, the tests do."""
-
-    def __init__(self, socket: ClientConnection) -> None:
-        self._socket, self._calls = socket, 0
-
-    def call(self, method: str, **parameters: Any) -> dict[str, Any]:
-        self._calls += 1
-        self._socket.send(json.dumps({"id": self._calls, "method": method, "params": parameters}))
-        while (said := json.loads(self._socket.recv(timeout=60))).get("id") != self._calls:
-            pass
-        assert "error" not in said, said
-        return dict(said["result"])
-
-    def value(self, expression: str) -> Any:
-        return self.call("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
-
-    def open(self, page: Path, *, width: int, media: str = "") -> None:
-        self.call(
-            "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 600
-        )
-        self.call("Emulation.setEmulatedMedia", media=media)
-        self.call("Page.navigate", url=page.as_uri())
-        deadline = time.monotonic() + 30
-        while self.value(f"location.href === {page.as_uri()!r} && document.readyState") != "complete":
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+def show(tab: Browser, page: Path, *, width: int, media: str = "") -> None:
+    """Open a page at a width, on a screen or on paper."""
+    tab.send("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 600)
+    tab.send("Emulation.setEmulatedMedia", media=media)
+    tab.open(page.as_uri())
+    deadline = time.monotonic() + 30
+    while tab.evaluate(f"location.href === {page.as_uri()!r} && document.readyState") != "complete":
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")
-def tab(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
+def tab(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """One tab for the module."""
-    profile = tmp_path_factory.mktemp("profile")
-    command = [chromium, *QUIET, "--remote-debugging-port=0", f"--user-data-dir={profile}", "about:blank"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as browser:
-        try:
-            assert browser.stderr is not None
-            ports = (re.search(r"DevTools listening on ws://(\S+?)/", line) for line in browser.stderr)
-            port = next(found for found in ports if found)
-            with urllib.request.urlopen(f"http://{port[1]}/json", timeout=30) as answer:
-                tabs = json.load(answer)
-            address = next(t["webSocketDebuggerUrl"] for t in tabs if t["type"] == "page")
-            with connect(address, max_size=None) as socket:
-                yield Tab(socket)
-        finally:
-            browser.kill()
+    with Browser(tmp_path_factory.mktemp("browser"), program=chromium) as browser:
+        yield browser
 
 
 @pytest.fixture(scope="module")
@@ -171,28 +127,27 @@ NAMES_THAT_MEET = """[...document.querySelectorAll('svg')].flatMap(svg => {
 
 @pytest.mark.parametrize("width", [390, 1280])
 def test_report_in_a_browser_scrolls_down_only_and_no_names_in_a_figure_meet(
-    tab: Tab, full_page: Path, width: int
+    tab: Browser, full_page: Path, width: int
 ) -> None:
-    tab.open(full_page, width=width)
-    assert tab.value("document.querySelectorAll('svg .name').length") > 20
-    assert tab.value("document.documentElement.scrollWidth") <= width
-    assert tab.value(NAMES_THAT_MEET) == []
+    show(tab, full_page, width=width)
+    assert tab.evaluate("document.querySelectorAll('svg .name').length") > 20
+    assert tab.evaluate("document.documentElement.scrollWidth") <= width
+    assert tab.evaluate(NAMES_THAT_MEET) == []
 
 
-def test_report_on_paper_cuts_no_table_off(tab: Tab, full_page: Path) -> None:
-    tab.open(full_page, width=718, media="print")  # A4 less margins of a centimetre
+def test_report_on_paper_cuts_no_table_off(tab: Browser, full_page: Path) -> None:
+    show(tab, full_page, width=718, media="print")  # A4 less margins of a centimetre
     shown = "[...document.querySelectorAll('.scroll')].filter(table => table.checkVisibility())"
     wide = f"{shown}.filter(table => table.scrollWidth > table.clientWidth + 1)"
-    assert tab.value("document.querySelectorAll('section > .scroll').length") >= 4
-    assert tab.value(f"{wide}.map(t => t.getAttribute('aria-label'))") == []
+    assert tab.evaluate("document.querySelectorAll('section > .scroll').length") >= 4
+    assert tab.evaluate(f"{wide}.map(t => t.getAttribute('aria-label'))") == []
 
 
-def test_report_in_a_browser_opens_the_number_that_a_click_asks_for(tab: Tab, full_page: Path) -> None:
-    tab.open(full_page, width=1280)
+def test_report_in_a_browser_opens_the_number_that_a_click_asks_for(tab: Browser, full_page: Path) -> None:
+    show(tab, full_page, width=1280)
     for link in (".strategies td a", ".recommendation a", ".findings a", "svg a"):
-        tab.value(f"document.querySelector({link!r}).dispatchEvent(new MouseEvent('click', {{bubbles: true}}))")
+        tab.evaluate(f"document.querySelector({link!r}).dispatchEvent(new MouseEvent('click', {{bubbles: true}}))")
         found = "decodeURIComponent(location.hash.slice(1))"
-        assert tab.value(f"document.getElementById({found}).checkVisibility()") is True
-        tab.value(
-            "history.replaceState(null, '', location.pathname), document.querySelectorAll('details').open = false"
-        )
+        assert tab.evaluate(f"document.getElementById({found}).checkVisibility()") is True
+        tab.evaluate("history.replaceState(null, '', location.pathname)")
+        tab.evaluate("document.querySelectorAll('details').forEach(details => { details.open = false })")

@@ -11,7 +11,7 @@ held-out row occurs in no training row, however told. Default: 512 rows and 150 
 
 import itertools
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from mixgrid.conversations import Conversation, exchange
@@ -57,11 +57,17 @@ def _all_exercises() -> Iterator[Exercise]:
 
 def generate(*, rows: int, held_out: int, seed: int) -> tuple[list[Conversation], list[Conversation]]:
     """Training rows and held-out rows, each of its own exercise."""
-    draw = random.Random(f"lab.math {seed}")
-    everything = exercises()
+    return draw_problems("lab.math", exercises(), rows=rows, held_out=held_out, seed=seed)
+
+
+def draw_problems(
+    source: str, everything: Sequence[Exercise], *, rows: int, held_out: int, seed: int
+) -> tuple[list[Conversation], list[Conversation]]:
+    """Training rows and held-out rows of the source of this name, each of its own exercise of `everything`."""
+    draw = random.Random(f"{source} {seed}")
     if rows + held_out > len(everything):
         largest = max(0, len(everything) - held_out)
-        raise ValueError(f"lab.math has {largest} training rows beside {held_out} held out; {rows} were asked for")
+        raise ValueError(f"{source} has {largest} training rows beside {held_out} held out; {rows} were asked for")
     chosen = [_problem(exercise, draw) for exercise in draw.sample(everything, held_out + rows)]
     return _conversations(chosen[held_out:]), _conversations(chosen[:held_out])
 

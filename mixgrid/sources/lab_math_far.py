@@ -9,11 +9,10 @@ The first number is 10 to 19, where lab.math has 2 to 9, and there are no boxes.
 """
 
 import itertools
-import random
 
-from mixgrid.conversations import Conversation, exchange
+from mixgrid.conversations import Conversation
 from mixgrid.sources import GeneratedSource
-from mixgrid.sources.lab_math import Exercise, tell
+from mixgrid.sources.lab_math import Exercise, draw_problems
 
 
 def exercises() -> list[Exercise]:
@@ -25,22 +24,7 @@ def exercises() -> list[Exercise]:
 
 def generate(*, rows: int, held_out: int, seed: int) -> tuple[list[Conversation], list[Conversation]]:
     """Training rows and held-out rows, each of its own exercise."""
-    draw = random.Random(f"lab.math_far {seed}")
-    everything = exercises()
-    if rows + held_out > len(everything):
-        largest = max(0, len(everything) - held_out)
-        raise ValueError(f"lab.math_far has {largest} training rows beside {held_out} held out; {rows} were asked for")
-    chosen = [_problem(exercise, draw) for exercise in draw.sample(everything, held_out + rows)]
-    return _conversations(chosen[held_out:]), _conversations(chosen[:held_out])
-
-
-def _problem(exercise: Exercise, draw: random.Random) -> tuple[str, str]:
-    story, lines = tell(exercise, draw)
-    return f"{story}. How many are left?", "\n".join([*lines, f"#### {exercise.result}"])
-
-
-def _conversations(problems: list[tuple[str, str]]) -> list[Conversation]:
-    return [exchange(question, answer, origin=number) for number, (question, answer) in enumerate(problems)]
+    return draw_problems("lab.math_far", exercises(), rows=rows, held_out=held_out, seed=seed)
 
 
 SOURCE = GeneratedSource(name="lab.math_far", generate=generate, rows=512, held_out=150)

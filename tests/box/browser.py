@@ -80,7 +80,7 @@ class Browser:
 
     def open(self, address: str) -> None:
         """Go to an address."""
-        self._send("Page.navigate", url=address)
+        self.send("Page.navigate", url=address)
 
     def text(self) -> str:
         """What is to be read on the page."""
@@ -98,7 +98,7 @@ class Browser:
         """Replace what is in a field after these words: the first one, or the first but `nth`."""
         self._press(*self._find(label, nth=nth))
         self.evaluate("document.activeElement.select()")
-        self._send("Input.insertText", text=text)
+        self.send("Input.insertText", text=text)
 
     def show(self, said: str) -> None:
         """Scroll to the element whose text, or name, is exactly this."""
@@ -106,11 +106,11 @@ class Browser:
 
     def picture(self, path: Path) -> None:
         """What is to be seen of the page, as PNG."""
-        path.write_bytes(base64.b64decode(self._send("Page.captureScreenshot", format="png")["data"]))
+        path.write_bytes(base64.b64decode(self.send("Page.captureScreenshot", format="png")["data"]))
 
     def evaluate(self, script: str) -> Any:
         """The value of JavaScript. Raises RuntimeError with what it threw."""
-        done = self._send("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
+        done = self.send("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
         if "exceptionDetails" in done:
             raise RuntimeError(done["exceptionDetails"]["exception"]["description"])
         return done["result"].get("value")
@@ -125,9 +125,10 @@ class Browser:
 
     def _press(self, x: float, y: float) -> None:
         for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
-            self._send("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+            self.send("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
-    def _send(self, method: str, **parameters: Any) -> Any:
+    def send(self, method: str, **parameters: Any) -> Any:
+        """A command of the DevTools protocol, and its result."""
         number = next(self._numbers)
         self._socket.send(json.dumps({"id": number, "method": method, "params": parameters}))
         while True:
