@@ -3,12 +3,13 @@
     python gpu.py --models 1b,7b --json figures.json     one GPU; copy this file there
     python gpu.py --toy                                  the CPU (the default without CUDA): a toy in fp32
 
-It needs torch>=2.13 and transformers>=5.23 only. Its table, here the toy's on one busy CPU thread; **figures on an
-H100 were NOT taken yet**:
+It needs torch>=2.11 and transformers>=5.23 only. Its table, on one H200 with torch 2.11:
 
     model way       at once       checkpointing states       useful tokens/s   MFU peak GB padding first losses
-    toy   flattened 16384 tokens  off           fp32 0.0 GB            28653     -       -      0% 7.4861 7.5015 7.4925
-    toy   padded    8 examples    off           fp32 0.0 GB            22354     -       -     43% 7.4861 7.5015 7.4925
+    1b    flattened 16384 tokens  off           fp32 17.6 GB           46111 28.4%    58.0      0% 10.7749 10.7831 10.7913
+    1b    padded    8 examples    off           fp32 17.6 GB            6352  3.9%    32.6     43% 10.7750 10.7831 10.7915
+    7b    flattened 16384 tokens  off           bf16 53.9 GB           11437 45.6%   140.1      0% 11.2080 11.2090 11.2072
+    7b    padded    8 examples    off           bf16 53.9 GB            4791 19.1%    81.9     43% 11.2080 11.2082 11.2088
 
 Both ways see the same global batches and take the same optimiser steps; a step's loss is the sum over the response
 tokens of its global batch, divided by their number. `flattened` is mixgrid's way: examples end to end, attention inside
@@ -23,6 +24,7 @@ the clock in both ways; inside a step nothing waits for the GPU but transformers
 
 import argparse
 import gc
+import inspect
 import json
 import math
 import os
@@ -38,7 +40,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn.attention.varlen import varlen_attn
-from torch.nn.functional import cross_entropy, linear_cross_entropy, scaled_dot_product_attention
+from torch.nn.functional import cross_entropy, scaled_dot_product_attention
 from transformers import AttentionInterface, AutoModelForCausalLM, LlamaConfig
 
 SHAPES: dict[str, dict[str, Any]] = {
@@ -61,6 +63,8 @@ PEAK_TFLOPS = {"B200": 2250.0, "H200": 989.4, "H100 PCIe": 756.5, "H100": 989.4,
 MEAN_TOKENS, SPREAD, RESPONSE_SHARES = 155, 0.42, (0.4, 0.8)
 """1,500 GSM8K and 500 Code Alpaca examples with a LLaMA-like tokenizer have 155 tokens on average, about 60 % of them
 response. The spread is the standard deviation of the logarithm of their lengths in characters."""
+GROUPED_QUERY = "enable_gqa" in inspect.signature(varlen_attn).parameters
+"""torch 2.11 lacks it, and `linear_cross_entropy`: keys and values are repeated there, and all logits made at once."""
 FIRST_STEPS = 3
 LOSS_TOLERANCE = {"cpu": 1e-5, "cuda": 2e-2}
 """Relative. Random weights hardly attend, so that in bf16 equal losses prove little: the toy's gradients prove more."""
@@ -268,9 +272,14 @@ def segment_attention(
     parts_1HTD = [t.to(value_1HTD.dtype) for t in (query_1HTD, key_1HTD, value_1HTD)]
     if value_1HTD.is_cuda:
         query_THD, key_THD, value_THD = (t[0].transpose(0, 1) for t in parts_1HTD)
+        if GROUPED_QUERY:
+            options: dict[str, Any] = {"enable_gqa": query_THD.shape[1] != key_THD.shape[1]}
+        else:
+            repeats, options = query_THD.shape[1] // key_THD.shape[1], {}
+            key_THD, value_THD = (t.repeat_interleave(repeats, dim=1) for t in (key_THD, value_THD))
         out_THD = varlen_attn(
             query_THD, key_THD, value_THD, bounds, bounds, longest, longest,
-            scale=scaling, window_size=(-1, 0), enable_gqa=query_THD.shape[1] != key_THD.shape[1],
+            scale=scaling, window_size=(-1, 0), **options,
         )  # fmt: skip
         return out_THD.unsqueeze(0), None
     out = [
@@ -286,13 +295,14 @@ def token_losses(model: Any, row: Row) -> Tensor:
     """The loss of each response token of a row."""
     output = model.model(row.tokens, position_ids=row.positions, bounds=row.bounds, longest=row.longest)
     hidden_NH = output.last_hidden_state[0].index_select(0, row.places_N)
-    if not hidden_NH.is_cuda:
+    if not (hidden_NH.is_cuda and hasattr(torch.nn.functional, "linear_cross_entropy")):
         return cross_entropy(model.lm_head(hidden_NH).float(), row.targets_N, reduction="none")
     if torch.is_autocast_enabled("cuda"):  # which leaves this function alone: it would multiply in fp32
         hidden_NH = hidden_NH.to(torch.bfloat16)
     weight_VH = model.lm_head.weight.to(hidden_NH.dtype)
     options = torch.nn.LinearCrossEntropyOptions()
-    return linear_cross_entropy(hidden_NH, weight_VH, row.targets_N, reduction="none", options=options).float()
+    chunked = torch.nn.functional.linear_cross_entropy
+    return chunked(hidden_NH, weight_VH, row.targets_N, reduction="none", options=options).float()
 
 
 def flattened_loss(model: Any, row: Row, *, total: int) -> Tensor:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-SCRIPT, GENERATION = (Path(__file__).with_name(name) for name in ("gpu.py", "gpu_generation.py"))
+SCRIPT, GENERATION, ENGINE = (Path(__file__).with_name(f"gpu{part}.py") for part in ("", "_generation", "_engine"))
 
 
 def run_toy(folder: Path, *arguments: str, script: Path = SCRIPT) -> tuple[str, dict[str, Any]]:
@@ -48,3 +48,11 @@ def test_gpu_generation_toy_has_equal_answers_and_tokens_in_both_ways(tmp_path: 
     assert continuous["tokens"] == padded["tokens"] > 16
     assert document["problems"] == []
     assert "checks passed" in printed
+
+
+def test_gpu_engine_toy_has_the_cpus_curves_in_every_way() -> None:
+    run = subprocess.run(
+        [sys.executable, str(ENGINE), "--toy"], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert run.stdout.count("ok  ") == len(run.stdout.splitlines()) == 11
