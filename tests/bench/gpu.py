@@ -6,10 +6,10 @@
 It needs torch>=2.11 and transformers>=5.23 only. Its table, on one H200 with torch 2.11:
 
     model way       at once       checkpointing states       useful tokens/s   MFU peak GB padding first losses
-    1b    flattened 16384 tokens  off           fp32 17.6 GB           46111 28.4%    58.0      0% 10.7749 10.7831 10.7913
-    1b    padded    8 examples    off           fp32 17.6 GB            6352  3.9%    32.6     43% 10.7750 10.7831 10.7915
-    7b    flattened 16384 tokens  off           bf16 53.9 GB           11437 45.6%   140.1      0% 11.2080 11.2090 11.2072
-    7b    padded    8 examples    off           bf16 53.9 GB            4791 19.1%    81.9     43% 11.2080 11.2082 11.2088
+    1b    flattened 16384 tokens  off           fp32 17.6 GB           46111 28.4%    58.0      0% 10.7749 10.7831 ...
+    1b    padded    8 examples    off           fp32 17.6 GB            6352  3.9%    32.6     43% 10.7750 10.7831 ...
+    7b    flattened 16384 tokens  off           bf16 53.9 GB           11437 45.6%   140.1      0% 11.2080 11.2090 ...
+    7b    padded    8 examples    off           bf16 53.9 GB            4791 19.1%    81.9     43% 11.2080 11.2082 ...
 
 Both ways see the same global batches and take the same optimiser steps; a step's loss is the sum over the response
 tokens of its global batch, divided by their number. `flattened` is mixgrid's way: examples end to end, attention inside
