@@ -65,6 +65,9 @@ class DamagedArtifact(StoreError):
         self.folder = folder
         self.detail = detail
 
+    def __reduce__(self) -> tuple[type["DamagedArtifact"], tuple[str, str]]:
+        return type(self), (self.folder, self.detail)  # it travels between processes
+
 
 class StepError(MixgridError):
     """A step failed; what depends on it cannot run, the rest of the grid goes on."""

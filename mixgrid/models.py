@@ -82,6 +82,24 @@ def load_model(source: str | Path | None, *, revision: str | None = None, dtype:
     return AutoModelForCausalLM.from_pretrained(str(source), revision=revision, dtype=getattr(torch, dtype))
 
 
+def model_without_weights(source: str | Path) -> Any:
+    """The model of a folder with memory for its weights that nobody has touched: it costs none until it is written to.
+
+    Buffers are as `load_model` gives them, but for those that the folder's files hold.
+    """
+    import torch
+    from accelerate import init_empty_weights
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    with init_empty_weights(include_buffers=False):
+        model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(str(source)), dtype=torch.float32)
+    for module in model.modules():
+        for name, parameter in module.named_parameters(recurse=False):
+            setattr(module, name, torch.nn.Parameter(torch.empty_like(parameter, device="cpu")))
+    model.tie_weights()
+    return model
+
+
 def save_checkpoint(folder: Path, model: Any, tokenizer: Any) -> None:
     """Weights (safetensors), configuration and tokenizer, as transformers loads them."""
     model.save_pretrained(folder)

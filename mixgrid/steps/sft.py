@@ -75,8 +75,9 @@ def train(work: Work) -> dict[str, Any]:
     """This process's part of the stage; the ledger. The main process writes the files."""
     import numpy as np
 
-    from mixgrid.models import load_model, load_tokenizer, save_checkpoint
+    from mixgrid.models import load_model, load_tokenizer, model_without_weights, save_checkpoint
     from mixgrid.tokens import MixedExamples, read_examples
+    from mixgrid.training.processes import is_first
     from mixgrid.training.snapshots import Snapshots
     from mixgrid.training.stage import train_stage
     from mixgrid.training.writing import on_main, writing
@@ -91,9 +92,10 @@ def train(work: Work) -> dict[str, Any]:
     folder = work.one("parent").local_folder()
     order, store = work.origin()
     snapshots = Snapshots(store, training=training_key(order), runtime=runtime, progress=work.progress)
+    model = load_model(folder) if runtime.processes == 1 or is_first() else model_without_weights(folder)
     trained = train_stage(
-        load_model(folder), examples, recipe=settings.recipe, seed=settings.seed, until=settings.until,
-        runtime=runtime, snapshots=snapshots, progress=work.progress,
+        model, examples, recipe=settings.recipe, seed=settings.seed, until=settings.until, runtime=runtime,
+        snapshots=snapshots, progress=work.progress,
     )  # fmt: skip
 
     def write() -> None:

@@ -13,13 +13,15 @@ from torch import Tensor
 
 from mixgrid.recipe import Recipe
 from mixgrid.runtime import TrainingRuntime
+from mixgrid.training.attention import use_segment_attention
 from mixgrid.training.batches import Row, Weighted, cut, empty_row, row_of, share_out
 from mixgrid.training.engine import MOMENTS, State
 from mixgrid.training.lean_engine import adamw
 from mixgrid.training.loss import ResponseLoss
 from mixgrid.training.memory import MemoryPlan, available_bytes, out_of_memory, plan_memory
 from mixgrid.training.probe import check_rows, has_plain_head
-from mixgrid.training.processes import least, make_accelerator, shard_layers, total, whole
+from mixgrid.training.processes import least, make_accelerator, shard_layers, spread_weights, total, whole
+from mixgrid.training.writing import on_main
 
 
 class GeneralEngine:
@@ -32,20 +34,21 @@ class GeneralEngine:
         self.updates = 0
         self._model, self._recipe, self._seed = model, recipe, seed
         self._sharded = runtime.sharding == "full" and self._accelerator.num_processes > 1
-        check_rows(model, own_attention=model.config._attn_implementation)
-        plain_head = has_plain_head(model)
+        plain_head, self.memory = self._find_out(runtime, longest)
         model.train()
-        self.memory = self._plan_memory(runtime, longest, plain_head=plain_head)
         self.row_tokens, self.estimated_bytes = self.memory.row_tokens, self.memory.estimated_bytes
         if self.memory.activation_checkpointing:
             model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
         if runtime.compile:
             _compile_layers(model)
+        wrapped = ResponseLoss(model, plain_head=plain_head)
+        weights = wrapped.state_dict() if self._sharded and self.main else {}
         if self._sharded:
             shard_layers(model, half=recipe.precision == "bf16")
-        wrapped = ResponseLoss(model, plain_head=plain_head)
         optimizer = adamw([p for p in wrapped.parameters() if p.requires_grad], recipe)
-        self._loss, self._optimizer = self._accelerator.prepare(wrapped, optimizer)
+        self._loss, self._optimizer = self._accelerator.prepare(wrapped, optimizer)  # whole weights: the first one's
+        if self._sharded:
+            spread_weights(self._loss, weights)
 
     def accumulate(self, batch: Sequence[Weighted], *, step: int) -> float:
         """The batch's loss; its gradients are added. After an out-of-memory error on one device, in smaller rows."""
@@ -143,15 +146,27 @@ class GeneralEngine:
             state |= {kind: torch.zeros_like(parameter) for kind in MOMENTS}
         return state
 
-    def _plan_memory(self, runtime: TrainingRuntime, longest: int, *, plain_head: bool) -> MemoryPlan:
-        """One plan for all processes, as they have to cut equally many rows: the one with the least room decides."""
-        processes = self._accelerator.num_processes
+    def _find_out(self, runtime: TrainingRuntime, longest: int) -> tuple[bool, MemoryPlan]:
+        """Whether the head is plain, and one memory plan for all: they have to cut equally many rows.
+
+        The process with the least room decides. Only the first one has weights to try things with.
+        """
+        processes, model = self._accelerator.num_processes, self._model
         available = least(self._accelerator, available_bytes(self.device, processes=processes))
-        return plan_memory(
-            self._model, runtime=runtime, longest=longest, shards=processes if self._sharded else 1,
-            half=self._recipe.precision == "bf16", available=available, fixed_rows=self.device.type == "cpu",
-            plain_head=plain_head,
-        )  # fmt: skip
+        own_attention = model.config._attn_implementation
+        use_segment_attention(model)
+
+        def find_out() -> tuple[bool, MemoryPlan]:
+            check_rows(model, own_attention=own_attention)
+            plain_head = has_plain_head(model)
+            plan = plan_memory(
+                model, runtime=runtime, longest=longest, shards=processes if self._sharded else 1,
+                half=self._recipe.precision == "bf16", available=available, fixed_rows=self.device.type == "cpu",
+                plain_head=plain_head,
+            )  # fmt: skip
+            return plain_head, plan
+
+        return on_main(find_out)
 
 
 def hash_seed(*numbers: int) -> int:

@@ -3,9 +3,14 @@
     accelerator = make_accelerator(model, TrainingRuntime(processes=2, sharding="full"), half=True)
     total(accelerator, 0.25)     -> the sum over all processes, on each of them
 
-Several processes are started by `mixgrid.training.launch`; what they are to each other stands in the environment.
+The weights of a stage come from the first process: only that one has read them (eight copies of a 33B model do not fit
+into a machine's memory). Several processes are started by `mixgrid.training.launch`; what they are to each other stands
+in the environment.
 """
 
+import os
+from collections.abc import Mapping
+from datetime import timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +23,19 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 
+READING = timedelta(hours=1)
+"""How long processes wait for one another: the first one may read a large model from a slow disk meanwhile."""
+
+
+def is_first() -> bool:
+    """Whether this process has the model's weights, also before the processes have met."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def make_accelerator(runtime: TrainingRuntime) -> "Accelerator":
     """An accelerator for this process's device. Precision is ours: accelerate keeps its first one for ever."""
     from accelerate import Accelerator, FullyShardedDataParallelPlugin
-    from accelerate.utils import DistributedDataParallelKwargs, DistributedType
+    from accelerate.utils import DistributedDataParallelKwargs, DistributedType, InitProcessGroupKwargs
 
     plugin = None
     if runtime.sharding == "full" and runtime.processes > 1:
@@ -30,7 +44,10 @@ def make_accelerator(runtime: TrainingRuntime) -> "Accelerator":
         )
     # gradients lie where they are exchanged: 4 bytes a parameter less
     views = DistributedDataParallelKwargs(gradient_as_bucket_view=True)
-    accelerator = Accelerator(mixed_precision="no", cpu=device() == "cpu", fsdp_plugin=plugin, kwargs_handlers=[views])
+    accelerator = Accelerator(
+        mixed_precision="no", cpu=device() == "cpu", fsdp_plugin=plugin,
+        kwargs_handlers=[views, InitProcessGroupKwargs(timeout=READING)],
+    )  # fmt: skip
     if plugin is not None and accelerator.distributed_type == DistributedType.MULTI_CPU:
         # accelerate shards on accelerators only, torch on CPUs too: the same code, so that it can be tested anywhere
         accelerator.state.distributed_type = DistributedType.FSDP
@@ -59,6 +76,14 @@ def shard_layers(model: Any, *, half: bool) -> None:
         fully_shard(layer, mp_policy=policy, reshard_after_forward=True)
     for earlier, later in pairwise(layers):  # by itself a layer would fetch one of its norms
         later.set_modules_to_backward_prefetch([earlier])
+
+
+def spread_weights(model: torch.nn.Module, weights: Mapping[str, Any]) -> None:
+    """Give each process its shards of the first one's `weights`, a tensor at a time. Others' `weights` are not read."""
+    from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict
+
+    options = StateDictOptions(full_state_dict=True, broadcast_from_rank0=True)
+    set_model_state_dict(model, dict(weights) if is_first() else {}, options=options)
 
 
 def total(accelerator: "Accelerator", value: float) -> float:

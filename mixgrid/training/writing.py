@@ -69,17 +69,17 @@ def refusal(error: BaseException | None) -> BaseException | None:
 
 
 def on_main(action: Callable[[], T]) -> T:
-    """What `action` gives in the first process, in every process; its StoreError too."""
+    """What `action` gives in the first process, in every process; its MixgridError too."""
     result: Any = None
-    failure: StoreError | None = None
+    failure: MixgridError | None = None
     if not dist.is_initialized() or dist.get_rank() == 0:
         try:
             result = action()
-        except StoreError as error:
+        except MixgridError as error:
             failure = error
-    result, problem, away = from_main((result, failure and str(failure), isinstance(failure, StoreAway)))
-    if problem is not None:
-        raise (StoreAway if away else StoreError)(problem) from failure
+    result, told = from_main((result, failure))
+    if told is not None:
+        raise failure or told
     return result  # type: ignore[no-any-return]
 
 

@@ -40,7 +40,7 @@ Ask = Callable[..., list[Answer]]
 
 @contextmanager
 def trainers(architecture: str, runtime: TrainingRuntime) -> Iterator[Ask]:
-    """As many processes as the runtime has, each with an engine of the same weights."""
+    """As many processes as the runtime has; only the first one is given the weights."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(IMPORTED_ONCE)
     store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
@@ -84,6 +84,9 @@ def _serve(connection: Connection, place: dict[str, str], architecture: str, run
     os.environ.update(place)
     torch.set_num_threads(1)
     model = small_model(architecture, torch.float32)
+    if place["RANK"] != "0":
+        for parameter in model.parameters():
+            parameter.data.fill_(float("nan"))
     engine = make_engine(model, recipe=RECIPE, runtime=runtime, longest=LONGEST, seed=0)
     fresh = {kind: {n: t.clone() for n, t in tensors.items()} for kind, tensors in engine.state().items()}
     with suppress(EOFError):  # the end
