@@ -5,6 +5,7 @@
 """
 
 import argparse
+import signal
 
 from mixgrid.findings import Effect
 from mixgrid.paper import paper_evidence
@@ -36,4 +37,5 @@ def _span(effect: Effect) -> str:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` is no error
     main()
