@@ -2,8 +2,9 @@
 
     python tests/bench/pictures.py [FOLDER] [--only dmt] [--models lab.small] [--seeds 0]
 
-Starts a server, a worker for grids and two for steps, fills in the form of `mixgrid/grid` in headless Chromium, and
-looks at the run until it is over. The whole demo takes about ten minutes on two cores. Needs chromium.
+Starts PostgreSQL, a server, a worker for grids and two for steps, fills in the form of `mixgrid/grid` in headless
+Chromium, and looks at the run until it is over. The whole demo takes about ten minutes on two cores. Needs chromium
+and postgresql.
 """
 
 import argparse
@@ -18,6 +19,7 @@ sys.path.insert(0, str(ROOT / "tests/box"))
 from browser import Browser  # noqa: E402
 from cluster_box import Box, wait_for  # noqa: E402
 from grid_form import fill_form, submit  # noqa: E402
+from postgres_server import Postgres  # noqa: E402
 
 SETTLE_S = 6.0
 """How long the UI draws a graph once it has its data."""
@@ -32,7 +34,11 @@ def main() -> None:
         parser.add_argument(f"--{name}", nargs="*", default=[])
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as made, Box(Path(made)) as box:
+    with (
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as made,
+        Postgres() as postgres,
+        Box(Path(made), database=postgres.url) as box,
+    ):
         box.start_worker("grids", pool="cpu")
         for name in ("gpu0", "gpu1"):
             box.start_worker(name)

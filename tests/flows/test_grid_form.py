@@ -10,6 +10,7 @@ import pytest
 from browser import Browser
 from cluster_box import Box, wait_for
 from grid_form import fill_form, submit
+from postgres_server import Postgres
 
 pytestmark = [pytest.mark.server, pytest.mark.cluster, pytest.mark.slow]
 PART = ("--only", "dmt", "--models", "lab.small", "--seeds", "0")
@@ -17,9 +18,11 @@ PART = ("--only", "dmt", "--models", "lab.small", "--seeds", "0")
 
 @pytest.fixture
 def box(tmp_path: Path) -> Iterator[Box]:
-    """A server with a worker on each pool."""
+    """A server with a worker on each pool; on SQLite it refuses a form now and then: "database is locked"."""
+    if not Postgres.installed():
+        pytest.fail("PostgreSQL is missing: `make packages-cluster` installs it")
     (tmp_path / "box").mkdir()
-    with Box(tmp_path / "box") as box:
+    with Postgres() as postgres, Box(tmp_path / "box", database=postgres.url) as box:
         box.start_worker("grids", pool="cpu")
         box.start_worker("gpu0")
         yield box
