@@ -20,16 +20,17 @@ _asked = threading.Event()
 
 @contextmanager
 def heeding_interrupts() -> Iterator[None]:
-    """Remember that Ctrl-C was pressed. Only a main thread can; elsewhere nothing changes."""
-    if threading.current_thread() is not threading.main_thread():
+    """Remember that Ctrl-C was pressed. Where it is ignored or somebody else's, or in another thread, all stays."""
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield
         return
     _asked.clear()
-    before = signal.signal(signal.SIGINT, _interrupt)
+    signal.signal(signal.SIGINT, _interrupt)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def raise_if_interrupted() -> None:

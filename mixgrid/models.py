@@ -75,11 +75,19 @@ def new_llama(shape: LlamaShape, *, tokenizer: Any, seed: int) -> Any:
 
 
 def load_model(source: str | Path | None, *, revision: str | None = None, dtype: str = "float32") -> Any:
-    """A causal language model from a folder or the hub, in fp32 or "bfloat16"."""
+    """A causal language model from a folder or the hub, in fp32 or "bfloat16".
+
+    A file whose output head differs from the embedding that its configuration would tie it to is not tied, and says so
+    from then on.
+    """
     import torch
     from transformers import AutoModelForCausalLM
 
-    return AutoModelForCausalLM.from_pretrained(str(source), revision=revision, dtype=getattr(torch, dtype))
+    model = AutoModelForCausalLM.from_pretrained(str(source), revision=revision, dtype=getattr(torch, dtype))
+    head = model.get_output_embeddings()
+    if getattr(model.config, "tie_word_embeddings", False) and head is not None:
+        model.config.tie_word_embeddings = head.weight is model.get_input_embeddings().weight
+    return model
 
 
 def model_without_weights(source: str | Path) -> Any:
@@ -95,7 +103,8 @@ def model_without_weights(source: str | Path) -> Any:
         model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(str(source)), dtype=torch.float32)
     for module in model.modules():
         for name, parameter in module.named_parameters(recurse=False):
-            setattr(module, name, torch.nn.Parameter(torch.empty_like(parameter, device="cpu")))
+            untouched = torch.empty_like(parameter, device="cpu")
+            setattr(module, name, torch.nn.Parameter(untouched, requires_grad=parameter.requires_grad))
     model.tie_weights()
     return model
 

@@ -89,10 +89,11 @@ def train(work: Work) -> dict[str, Any]:
         source_of=np.load(mixture.path("source.npy")),
         row_of=np.load(mixture.path("row.npy")),
     )
-    folder = work.one("parent").local_folder()
+    parent, first = work.one("parent"), runtime.processes == 1 or is_first()
+    folder = parent.local_folder() if first else parent.path("config.json").parent
     order, store = work.origin()
     snapshots = Snapshots(store, training=training_key(order), runtime=runtime, progress=work.progress)
-    model = load_model(folder) if runtime.processes == 1 or is_first() else model_without_weights(folder)
+    model = load_model(folder) if first else model_without_weights(folder)
     trained = train_stage(
         model, examples, recipe=settings.recipe, seed=settings.seed, until=settings.until, runtime=runtime,
         snapshots=snapshots, progress=work.progress,

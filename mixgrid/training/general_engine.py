@@ -96,16 +96,20 @@ class GeneralEngine:
         self.updates = updates
 
     def write_back(self) -> None:
-        """Put the trained weights into the model that was given, whole. Every process has to take part."""
+        """Put the trained weights into the model that was given, whole; elsewhere than on `main` none are left.
+
+        Every process has to take part. What was one tensor stays one.
+        """
         if not self._sharded:
             return
+        made: dict[torch.Tensor, torch.nn.Parameter] = {}
         with torch.no_grad():
             for module in list(self._model.modules()):
                 for name, parameter in list(module.named_parameters(recurse=False)):
-                    gathered = whole(parameter.detach()).cpu()
-                    module._parameters[name] = torch.nn.Parameter(gathered if self.main else gathered[:0])
-            if self.main:
-                self._model.tie_weights()
+                    if parameter not in made:
+                        gathered = whole(parameter.detach())
+                        made[parameter] = torch.nn.Parameter(gathered.cpu() if self.main else torch.empty(0))
+                    module._parameters[name] = made[parameter]
 
     def _pass(self, row: Row, *, last: bool) -> Tensor:
         with self._quiet(last):

@@ -2,6 +2,7 @@
 
 with trainers("llama_grouped", TrainingRuntime(processes=2, sharding="full")) as ask:
     ask(batch, row_tokens=30)   -> each process's loss and {"model.norm.weight": its gradient, ...}
+    ask([], row_tokens=0)       -> the bytes of its weights once they are written back, and {}; the last question
 
 As under torch's launcher, this process keeps the store at which they meet, on the loopback; they leave with it. The
 modules that take long to import are imported once, by the server that forks them all.
@@ -92,7 +93,12 @@ def _serve(connection: Connection, place: dict[str, str], architecture: str, run
     with suppress(EOFError):  # the end
         while True:
             batch, row_tokens = connection.recv()
-            connection.send(_answer(engine, fresh, batch, row_tokens))
+            if batch:
+                connection.send(_answer(engine, fresh, batch, row_tokens))
+                continue
+            engine.write_back()
+            storages = {p.untyped_storage().data_ptr(): p.untyped_storage().nbytes() for p in model.parameters()}
+            connection.send((float(sum(storages.values())), {}))
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
 

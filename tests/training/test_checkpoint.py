@@ -42,6 +42,18 @@ def test_saved_checkpoint_loads_with_the_same_weights_and_tokenizer(tmp_path: Pa
     assert (tokenizer.eos_token, tokenizer.bos_token, tokenizer.pad_token) == ("</s>", "<s>", "<pad>")
 
 
+def test_a_head_that_is_not_what_the_configuration_ties_it_to_is_kept_and_no_longer_said_to_be_tied(
+    tmp_path: Path,
+) -> None:
+    model = _model()
+    model.config.tie_word_embeddings = True
+    model.save_pretrained(tmp_path)
+    loaded = load_model(tmp_path)
+    assert loaded.config.tie_word_embeddings is False
+    assert torch.equal(loaded.lm_head.weight, model.lm_head.weight)
+    assert not torch.equal(loaded.lm_head.weight, loaded.model.embed_tokens.weight)
+
+
 def test_checkpoint_saved_twice_has_the_same_bytes(tmp_path: Path) -> None:
     for name in ("first", "second"):
         save_checkpoint(tmp_path / name, _model(), TOKENIZER)

@@ -46,3 +46,12 @@ def test_batch_in_processes_has_the_padded_loss_and_gradients_on_each(
         assert loss == pytest.approx(float(expected), rel=1e-5)
         named = [torch.from_numpy(ours[name]) for name, _ in model.named_parameters()]
         assert max(distances(named, gradients, floor=0.02)) <= 1e-5
+
+
+@pytest.mark.parametrize("architecture", ["llama_grouped", "llama_tied"])
+def test_sharded_weights_end_in_the_first_process_once_and_nowhere_else(architecture: str) -> None:
+    weights = sum(p.nbytes for p in small_model(architecture, torch.float32).parameters())
+    with trainers(architecture, SHARDED) as ask:
+        first, second = (held for held, _ in ask([], row_tokens=0))
+    assert first == pytest.approx(weights, rel=0.02)  # shards of unequal size are put together with a margin
+    assert second == 0
