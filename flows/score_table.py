@@ -21,11 +21,12 @@ from mixgrid.record import Record
 from mixgrid.results import result_rows
 from mixgrid.step import Step
 from mixgrid.store import Store
+from mixgrid.texts import mixture_text
 
 EVERY_S = 5.0
 LAST_S = 10.0
 """How long the end of a run waits for the last rows to be told."""
-COLUMNS = ("model", "seed", "strategy", "proportion", "ability", "benchmark", "score", "n", "low", "high")
+COLUMNS = ("model", "seed", "strategy", "mixture", "ability", "benchmark", "score", "n", "low", "high")
 
 
 class ScoreTable:
@@ -73,7 +74,7 @@ class ScoreTable:
                 self._there[step.key] = record
             self._new.pop(0)
         rows = result_rows(self._plan.names, [self._there.get(step.key) for step in self._plan.scores])
-        return [{column: _short(row[column]) for column in COLUMNS} for row in rows]
+        return [{column: _short((row | {"mixture": mixture_text(row)})[column]) for column in COLUMNS} for row in rows]
 
     def _tell(self, artifact: UUID | None, rows: list[dict[str, Any]]) -> UUID | None:
         if artifact is not None:

@@ -102,12 +102,12 @@ def print_rows(rows: Sequence[Row]) -> None:
     for row in rows:
         interval = f"[{row['low']:.3f}, {row['high']:.3f}]"
         seed = "" if row["seed"] is None else str(row["seed"])
-        names = (row["model"], seed, row["strategy"], _mixture(row), row["ability"], row["benchmark"])
+        names = (row["model"], seed, row["strategy"], mixture_text(row), row["ability"], row["benchmark"])
         table.add_row(*names, f"{row['score']:.3f}", str(row["n"]), interval)
     Console(width=None if sys.stdout.isatty() else 200, markup=False, highlight=False).print(table)
 
 
-def _mixture(row: Row) -> str:
+def mixture_text(row: Row) -> str:
     """Stages as text: `code+math > general+code/4+math/4`."""
     return " > ".join("+".join(_part(a, k) for a, k in stage.items()) for stage in row["proportions"])
 

@@ -78,7 +78,11 @@ def test_two_grids_at_once_make_each_step_once_and_end_as_a_run_without_a_cluste
     assert results(path, tmp_path / "store") == results(path, tmp_path / "inline")
     scores = [row["score"] for row in json.loads(results(path, tmp_path / "store"))["rows"]]
     table = next(a for a in box.artifacts("table") if a["key"] == "scores-small")
-    assert sorted(row["score"] for row in json.loads(table["data"])) == sorted(round(score, 4) for score in scores)
+    rows = json.loads(table["data"])
+    assert sorted(row["score"] for row in rows) == sorted(round(score, 4) for score in scores)
+    assert len({tuple(row[c] for c in ("model", "seed", "mixture", "ability", "benchmark")) for row in rows}) == len(
+        rows
+    )
     told = [a["data"] for a in box.artifacts("markdown") if str(tmp_path / "store" / "sft") in a["data"]]
     assert len(told) == len(made)
     assert all("| tokens_per_second |" in text or "| seconds |" in text for text in told)
