@@ -23,7 +23,6 @@ from prefect.utilities.annotations import quote
 
 from flows.cancellation import cancel_own, cancel_with_grid
 from flows.command_line import DEFAULT_STORE
-from flows.interrupt import heeding_interrupts, raise_if_interrupted
 from flows.lanes import Lane, make_lanes
 from flows.score_table import ScoreTable
 from flows.terminal import Watcher, watcher
@@ -117,7 +116,7 @@ def run_grid(
     lanes = make_lanes(results, settings, workers=workers, threads=threads, live=live)
     submitted = {key for key in plan.steps if key in plan.found} | set(plan.missing())
     try:
-        with heeding_interrupts(), watcher(len(submitted)) as watch, ScoreTable(plan, results) as table:
+        with watcher(len(submitted)) as watch, ScoreTable(plan, results) as table:
             summary = _Grid(plan, results, lanes, watch, live, table).run()
     except KeyboardInterrupt:
         cancel_own(results, str(live.flow_run))
@@ -182,7 +181,6 @@ class _Grid:
 
     def _work(self, take: Callable[[], Step | None]) -> None:
         while True:
-            raise_if_interrupted()
             while (step := take()) is not None:
                 self._count(step, +1)
                 self._submit(step)

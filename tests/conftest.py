@@ -3,6 +3,7 @@
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import uuid
@@ -18,6 +19,9 @@ from s3_server import S3Server, rclone, s3_variables, wait_until_it_answers
 # A busy machine is no failure; the same examples in every run of continuous integration.
 settings.register_profile("mixgrid", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("mixgrid")
+
+# A script's background job ignores Ctrl-C, and so would every process that a test starts and interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
