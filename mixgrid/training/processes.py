@@ -1,6 +1,6 @@
 """One process or several that move in step: accelerate's part, and the traps it has.
 
-    accelerator = make_accelerator(model, TrainingRuntime(processes=2, sharding="full"), half=True)
+    accelerator = make_accelerator(TrainingRuntime(processes=2, sharding="full"))
     total(accelerator, 0.25)     -> the sum over all processes, on each of them
 
 The weights of a stage come from the first process: only that one has read them (eight copies of a 33B model do not fit

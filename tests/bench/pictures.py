@@ -3,7 +3,7 @@
     python tests/bench/pictures.py [FOLDER] [--only dmt] [--models lab.small] [--seeds 0]
 
 Starts PostgreSQL, a server, a worker for grids and two for steps, fills in the form of `mixgrid/grid` in headless
-Chromium, and looks at the run until it is over. The whole demo takes about ten minutes on two cores. Needs chromium
+Chromium, and looks at the run until it is over. The whole demo took 34 minutes on two busy cores. Needs chromium
 and postgresql.
 """
 
