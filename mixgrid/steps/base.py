@@ -17,7 +17,7 @@ from mixgrid.steps import Kind, Work
 from mixgrid.steps.tokenizer import LabText, ModelRuntime
 from mixgrid.study import LlamaShape
 
-VERSION = 6
+VERSION = 7
 
 
 class Pretraining(Settings):

@@ -21,7 +21,7 @@ from mixgrid.steps import Kind, Work
 if TYPE_CHECKING:
     from mixgrid.execute import WorkOrder
 
-VERSION = 6
+VERSION = 7
 WHOLE = Fraction(1)
 
 

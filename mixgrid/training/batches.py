@@ -72,6 +72,20 @@ def weigh(examples: Sequence[Arrays], *, average: Average = "token") -> list[Wei
     ]
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """A global batch, and this process's rows of it at `row_tokens`."""
+
+    batch: Sequence[Weighted]
+    rows: Sequence[Row]
+    row_tokens: int
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest example."""
+        return max(e.length for e in self.batch)
+
+
 def share_out(lengths: Sequence[int], *, processes: int) -> list[list[int]]:
     """Which examples each process computes: longest first to the one with the fewest tokens; each keeps the order."""
     shares: list[list[int]] = [[] for _ in range(processes)]
@@ -111,12 +125,14 @@ def row_of(examples: Sequence[Weighted], *, multiple: int = 1) -> Row:
     fewer shapes occur; the spare places are at the last token.
     """
     lengths = [e.length for e in examples]
-    tokens_T = np.concatenate([e.arrays[0] for e in examples]).astype(np.int64)
+    tokens_T = np.concatenate([e.arrays[0] for e in examples], dtype=np.int64)
     mask_T = np.concatenate([e.arrays[1] for e in examples])
     starts = np.cumsum([0, *lengths[:-1]])
     mask_T[starts] = False  # nothing predicts an example's first token
     targets_at = np.flatnonzero(mask_T)
-    weights_N = np.repeat([e.weight for e in examples], [e.targets for e in examples])
+    targets = [e.targets for e in examples]
+    weights_N = np.repeat([e.weight for e in examples], targets)
+    firsts = targets_at[np.cumsum([0, *targets[:-1]])] - 1 - starts
     spare, spare_places = 0, 0
     if multiple > 1 and len(set(lengths)) > 1:
         spare = multiple - len(tokens_T) % multiple  # one at least, for the places
@@ -125,7 +141,7 @@ def row_of(examples: Sequence[Weighted], *, multiple: int = 1) -> Row:
     return Row(
         tokens_1T=torch.from_numpy(_filled(tokens_T, 0, spare))[None],
         positions_1T=torch.from_numpy(_filled(np.arange(len(tokens_T)) - np.repeat(starts, lengths), 0, spare))[None],
-        segments=group_segments(lengths, spare=spare),
+        segments=group_segments(lengths, needed=firsts.tolist(), spare=spare),
         places_N=torch.from_numpy(_filled(targets_at - 1, end - 1, spare_places)),
         targets_N=torch.from_numpy(_filled(tokens_T[targets_at], 0, spare_places)),
         weights_N=torch.from_numpy(_filled(weights_N, 0.0, spare_places)),

@@ -1,7 +1,7 @@
 """Engines: who computes the gradients of a global batch and applies them. The loop knows no more than this.
 
     engine = make_engine(model, recipe=recipe, runtime=DEFAULT, longest=300, seed=0)
-    loss = engine.accumulate(batch, step=0)     # the batch's loss, over all processes
+    loss = engine.accumulate(engine.prepare(batch), step=0)     # the batch's loss, over all processes
     engine.update(rate=1e-3)
     engine.write_back()                         # the trained weights are in `model`
 
@@ -18,7 +18,7 @@ from torch import Tensor
 from mixgrid.models import device
 from mixgrid.recipe import Recipe
 from mixgrid.runtime import TrainingRuntime
-from mixgrid.training.batches import Weighted
+from mixgrid.training.batches import Prepared, Weighted
 
 State = dict[str, dict[str, Tensor]]
 """Kind ("weights", "exp_avg", "exp_avg_sq") -> parameter's name -> tensor, in the model's own layout."""
@@ -38,8 +38,12 @@ class Engine(Protocol):
     estimated_bytes: int
     """The peak that was expected on this process's device."""
 
-    def accumulate(self, batch: Sequence[Weighted], *, step: int) -> float:
-        """The batch's loss; its gradients are added. Every process gives the whole batch and hears the whole loss."""
+    def prepare(self, batch: Sequence[Weighted]) -> Prepared:
+        """Cut the batch, which every process gives whole, into rows: at any time before, in any thread."""
+        ...
+
+    def accumulate(self, prepared: Prepared, *, step: int) -> float:
+        """The batch's loss, over all processes; its gradients are added."""
         ...
 
     def update(self, *, rate: float) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 from mixgrid.recipe import Recipe
 from mixgrid.runtime import TrainingRuntime
 from mixgrid.training.attention import use_segment_attention
-from mixgrid.training.batches import Row, Weighted, cut, empty_row, row_of, share_out
+from mixgrid.training.batches import Prepared, Row, Weighted, cut, empty_row, row_of, share_out
 from mixgrid.training.engine import MOMENTS, State
 from mixgrid.training.lean_engine import adamw
 from mixgrid.training.loss import ResponseLoss
@@ -50,20 +50,33 @@ class GeneralEngine:
         if self._sharded:
             spread_weights(self._loss, weights)
 
-    def accumulate(self, batch: Sequence[Weighted], *, step: int) -> float:
+    def prepare(self, batch: Sequence[Weighted]) -> Prepared:
+        """This process's rows, and as many as any process has."""
+        row_tokens = self.row_tokens
+        processes, lengths = self._accelerator.num_processes, [e.length for e in batch]
+        shares = share_out(lengths, processes=processes)
+        cuts = [cut([lengths[i] for i in share], max_row_tokens=row_tokens) for share in shares]
+        own = shares[self._accelerator.process_index]
+        rows = [row_of([batch[own[i]] for i in row]) for row in cuts[self._accelerator.process_index]]
+        rows += [empty_row()] * (max(map(len, cuts)) - len(rows))
+        return Prepared(batch, rows, row_tokens)
+
+    def accumulate(self, prepared: Prepared, *, step: int) -> float:
         """The batch's loss; its gradients are added. After an out-of-memory error on one device, in smaller rows."""
         while True:
+            if prepared.row_tokens != self.row_tokens:
+                prepared = self.prepare(prepared.batch)
             torch.manual_seed(hash_seed(self._seed, step, self._accelerator.process_index))  # dropout, if any
             losses, size = [], 0
             try:
-                for row, last in self._rows(batch):
+                for number, row in enumerate(prepared.rows, 1):
                     size = row.tokens_1T.shape[1]
-                    losses.append(self._pass(row, last=last))
+                    losses.append(self._pass(row, last=number == len(prepared.rows)))
                 return total(self._accelerator, float(torch.stack(losses).double().sum()))
             except RuntimeError as error:  # torch.OutOfMemoryError is one
                 self.row_tokens = out_of_memory(
                     error, row_tokens=self.row_tokens, row=size, alone=self._accelerator.num_processes == 1,
-                    longest=max(e.length for e in batch), memory=self.memory,
+                    longest=prepared.longest, memory=self.memory,
                 )  # fmt: skip
             self._optimizer.zero_grad(set_to_none=True)
             if self.device.type == "cuda":
@@ -118,16 +131,6 @@ class GeneralEngine:
             # gradients are averaged over processes, and the loss is a sum
             self._accelerator.backward(loss * self._accelerator.num_processes)
         return loss.detach()
-
-    def _rows(self, batch: Sequence[Weighted]) -> list[tuple[Row, bool]]:
-        """This process's rows, each with whether it is the last."""
-        processes, lengths = self._accelerator.num_processes, [e.length for e in batch]
-        shares = share_out(lengths, processes=processes)
-        cuts = [cut([lengths[i] for i in share], max_row_tokens=self.row_tokens) for share in shares]
-        own = shares[self._accelerator.process_index]
-        rows = [row_of([batch[own[i]] for i in row]) for row in cuts[self._accelerator.process_index]]
-        rows += [empty_row()] * (max(map(len, cuts)) - len(rows))
-        return [(row, i + 1 == len(rows)) for i, row in enumerate(rows)]
 
     def _quiet(self, last: bool) -> AbstractContextManager[Any]:
         """Nothing is exchanged before the last row, unless gradients of whole weights would have to be kept."""

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mixgrid.recipe import Recipe
 from mixgrid.runtime import TrainingRuntime
-from mixgrid.training.batches import Weighted, cut, row_of
+from mixgrid.training.batches import Prepared, Weighted, cut, row_of
 from mixgrid.training.engine import MOMENTS, State
 from mixgrid.training.lean_attention import BLOCK
 from mixgrid.training.lean_llama import LeanLlama
@@ -72,23 +72,29 @@ class LeanEngine:
         self._flat.grad = self._lean.gradients
         self._optimizer = adamw([self._flat], recipe)
 
-    def accumulate(self, batch: Sequence[Weighted], *, step: int) -> float:  # noqa: ARG002 (nothing random here)
-        """The batch's loss; its gradients are added. Rows of like lengths have the least to fill up.
+    def prepare(self, batch: Sequence[Weighted]) -> Prepared:
+        """Rows of like lengths have the least to fill up."""
+        row_tokens = self.row_tokens
+        alike = sorted(batch, key=lambda example: example.length)
+        cuts = cut([e.length for e in alike], max_row_tokens=row_tokens)
+        rows = [row_of([alike[i] for i in numbers], multiple=_MULTIPLE) for numbers in cuts]
+        return Prepared(alike, rows, row_tokens)
 
-        After an out-of-memory error, in smaller rows.
-        """
-        batch = sorted(batch, key=lambda example: example.length)
+    def accumulate(self, prepared: Prepared, *, step: int) -> float:  # noqa: ARG002 (nothing random here)
+        """The batch's loss; its gradients are added. After an out-of-memory error, in smaller rows."""
         while True:
+            if prepared.row_tokens != self.row_tokens:
+                prepared = self.prepare(prepared.batch)
             losses, size = [], 0
             try:
-                for numbers in cut([e.length for e in batch], max_row_tokens=self.row_tokens):
-                    size = sum(batch[i].length for i in numbers)
-                    losses.append(float(self._lean.accumulate(row_of([batch[i] for i in numbers], multiple=_MULTIPLE))))
+                for row in prepared.rows:
+                    size = sum(row.segments.lengths)
+                    losses.append(float(self._lean.accumulate(row)))
                 return math.fsum(losses)
             except RuntimeError as error:
                 self.row_tokens = out_of_memory(
                     error, row_tokens=self.row_tokens, row=size, alone=True,
-                    longest=batch[-1].length, memory=self._memory,
+                    longest=prepared.longest, memory=self._memory,
                 )  # fmt: skip
             self._lean.forget_gradients()
 

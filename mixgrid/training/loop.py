@@ -15,13 +15,15 @@ import torch
 from mixgrid.errors import StepError
 from mixgrid.progress import Progress
 from mixgrid.recipe import Recipe, learning_rate_factor
-from mixgrid.training.batches import Weighted
+from mixgrid.training.batches import Prepared, Weighted
 from mixgrid.training.curve import Curve
 from mixgrid.training.engine import Engine
 from mixgrid.training.snapshots import Snapshots
 
 Batches = Callable[[int], Sequence[Weighted]]
 REPORT_EVERY_S = 0.5
+PREPARED_TOKENS = 4096
+"""Tokens of the batches that are prepared at once on a CPU."""
 
 
 def optimise(
@@ -64,11 +66,9 @@ def _steps(
     before, first = curve.seconds, len(curve.loss)
     started = reported = time.monotonic()
     steps = range(first, end)
-    # an accelerator leaves the CPU idle; a CPU that trains has nothing to spare
-    batches = map(batch_of, steps) if engine.device.type == "cpu" else prefetched(batch_of, steps)
-    for step, batch in zip(steps, batches, strict=True):
+    for step, prepared in zip(steps, _prepared(engine, batch_of, steps), strict=True):
         rate = recipe.peak_learning_rate * learning_rate_factor(recipe, step=step, total_steps=total_steps)
-        curve.add(batch, loss=_update(engine, batch, step=step, rate=rate), rate=rate)
+        curve.add(prepared.batch, loss=_update(engine, prepared, step=step, rate=rate), rate=rate)
         now = time.monotonic()
         curve.seconds = before + now - started
         if now - reported > REPORT_EVERY_S or step + 1 == end:
@@ -79,11 +79,20 @@ def _steps(
     return curve
 
 
-def _update(engine: Engine, batch: Sequence[Weighted], *, step: int, rate: float) -> float:
+def _prepared(engine: Engine, batch_of: Batches, steps: range) -> Iterator[Prepared]:
+    """The batches of `steps`, cut into rows. An accelerator leaves the CPU idle; a CPU that trains has no time."""
+
+    def prepare(step: int) -> Prepared:
+        return engine.prepare(batch_of(step))
+
+    return several(prepare, steps) if engine.device.type == "cpu" else prefetched(prepare, steps)
+
+
+def _update(engine: Engine, prepared: Prepared, *, step: int, rate: float) -> float:
     """One optimiser step; returns the batch's loss."""
-    if not batch:
+    if not prepared.batch:
         return 0.0
-    loss = engine.accumulate(batch, step=step)
+    loss = engine.accumulate(prepared, step=step)
     if not loss < float("inf"):
         raise StepError(f"the loss became {loss} at step {step}; lower peak_learning_rate or raise warmup_ratio")
     engine.update(rate=rate)
@@ -95,13 +104,23 @@ def _report(curve: Curve, total_steps: int) -> str:
     return f"step {len(curve.loss)}/{total_steps}, loss {curve.loss[-1]:.3f}, {speed}"
 
 
-def prefetched(batch_of: Batches, steps: range) -> Iterator[Sequence[Weighted]]:
-    """The batches of `steps`, the next one read from disk while one is computed; raises what reading raises."""
+def several(prepare: Callable[[int], Prepared], steps: range) -> Iterator[Prepared]:
+    """The batches of `steps`, prepared some at once: what runs between a tiny model's steps finds the caches cold."""
+    ready: list[Prepared] = []
+    for step in steps:
+        ready.append(prepare(step))
+        if sum(e.length for prepared in ready for e in prepared.batch) >= PREPARED_TOKENS or step == steps[-1]:
+            yield from ready
+            ready = []
+
+
+def prefetched(prepare: Callable[[int], Prepared], steps: range) -> Iterator[Prepared]:
+    """The batches of `steps`, the next one prepared while one is computed; raises what preparing raises."""
     with ThreadPoolExecutor(1, thread_name_prefix="mixgrid-prefetch") as pool:
-        ahead = pool.submit(batch_of, steps[0]) if steps else None
+        ahead = pool.submit(prepare, steps[0]) if steps else None
         for step in steps:
             assert ahead is not None
-            batch = ahead.result()
+            prepared = ahead.result()
             if step + 1 in steps:
-                ahead = pool.submit(batch_of, step + 1)
-            yield batch
+                ahead = pool.submit(prepare, step + 1)
+            yield prepared

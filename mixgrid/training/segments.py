@@ -23,11 +23,12 @@ _SLACK_TOKENS = 8
 
 @dataclass(frozen=True)
 class Group:
-    """`segments` x `width` places from place `start` on."""
+    """`segments` x `width` places from place `start` on. No segment's loss needs a result before its place `needed`."""
 
     start: int
     segments: int
     width: int
+    needed: int
 
 
 @dataclass(frozen=True)
@@ -56,41 +57,43 @@ class Segments:
         return replace(self, **{name: getattr(self, name).to(device, non_blocking=True) for name in names})
 
 
-def group_segments(lengths: Sequence[int], *, spare: int = 0) -> Segments:
-    """Group the segments of a row, given their lengths in order, and how many spare tokens follow them."""
-    lengths_S = np.asarray(lengths, dtype=np.int64)
-    bounds = np.concatenate([[0], np.cumsum(lengths_S)])
+def group_segments(lengths: Sequence[int], *, needed: Sequence[int] | None = None, spare: int = 0) -> Segments:
+    """Group the segments of a row, given their lengths in order, and how many spare tokens follow them.
+
+    `needed` is the first place of each segment whose result its loss needs: all of it by default.
+    """
+    tokens = sum(lengths)
     dense = len(set(lengths)) == 1 and not spare
-    groups, gather, scatter_T, start = [], [], np.empty(bounds[-1] + spare, dtype=np.int64), 0
-    for members in [np.arange(len(lengths))] if dense else _alike(lengths_S):
-        width = int(lengths_S[members].max())
-        columns_L = np.arange(width)
-        tokens_SL = bounds[members][:, None] + columns_L
-        real_SL = columns_L < lengths_S[members][:, None]
-        scatter_T[tokens_SL[real_SL]] = start + np.flatnonzero(real_SL)
-        gather.append(np.where(real_SL, tokens_SL, 0).ravel())
-        groups.append(Group(start, len(members), width))
-        start += len(members) * width
-    if spare:
-        gather.append(bounds[-1:])
-        scatter_T[bounds[-1] :] = start
+    first_places, groups, start = np.empty(len(lengths), dtype=np.int64), [], 0
+    for members in [list(range(len(lengths)))] if dense else _alike(lengths):
+        width = lengths[members[-1]]
+        groups.append(Group(start, len(members), width, min(needed[i] for i in members) if needed else 0))
+        for member in members:
+            first_places[member] = start
+            start += width
+    bounds = np.cumsum([0, *lengths], dtype=np.int32)
+    tokens_T = np.arange(tokens + spare)
+    scatter_T = np.full(tokens + spare, start)
+    scatter_T[:tokens] = tokens_T[:tokens] + np.repeat(first_places - bounds[:-1], lengths)
+    gather_P = np.zeros(start + bool(spare), dtype=np.int64)
+    gather_P[scatter_T[::-1]] = tokens_T[::-1]
     return Segments(
-        lengths=tuple(map(int, lengths)),
+        lengths=tuple(lengths),
         groups=tuple(groups),
-        gather_P=torch.from_numpy(np.concatenate(gather)),
+        gather_P=torch.from_numpy(gather_P),
         scatter_T=torch.from_numpy(scatter_T),
-        bounds=torch.from_numpy(bounds.astype(np.int32)),
+        bounds=torch.from_numpy(bounds),
         dense=dense,
         spare=spare,
     )
 
 
-def _alike(lengths_S: np.ndarray[Any, Any]) -> list[np.ndarray[Any, Any]]:
+def _alike(lengths: Sequence[int]) -> list[list[int]]:
     """The numbers of the segments, in groups of like length, shortest first."""
     groups: list[list[int]] = []
-    for index in np.argsort(lengths_S, kind="stable").tolist():
-        if groups and lengths_S[index] <= lengths_S[groups[-1][0]] * _SLACK + _SLACK_TOKENS:
+    for index in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if groups and lengths[index] <= lengths[groups[-1][0]] * _SLACK + _SLACK_TOKENS:
             groups[-1].append(index)
         else:
             groups.append([index])
-    return [np.array(group) for group in groups]
+    return groups

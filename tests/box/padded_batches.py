@@ -43,13 +43,17 @@ def small_model(architecture: str, dtype: torch.dtype) -> Any:
 
 @st.composite
 def batches(draw: st.DrawFn, *, most: int = 6) -> list[Arrays]:
-    """Up to `most` examples, with a response token at least; some of an example's tokens are response, none or all."""
+    """Up to `most` examples, with a response token at least.
+
+    Behind a prompt, which may be nothing, some of an example's tokens are response, none or all.
+    """
     lengths = draw(st.lists(st.integers(2, LONGEST), min_size=1, max_size=most))
     shares = draw(st.lists(st.sampled_from([0.0, 0.3, 1.0]), min_size=len(lengths), max_size=len(lengths)))
+    prompts = draw(st.lists(st.sampled_from([0.0, 0.5, 0.9]), min_size=len(lengths), max_size=len(lengths)))
     random = np.random.default_rng(draw(st.integers(0, 1000)))
     batch = [
-        (random.integers(0, VOCABULARY, n, dtype=np.int32), random.random(n) < s)
-        for n, s in zip(lengths, shares, strict=True)
+        (random.integers(0, VOCABULARY, n, dtype=np.int32), (random.random(n) < s) & (np.arange(n) >= p * n))
+        for n, s, p in zip(lengths, shares, prompts, strict=True)
     ]
     assume(any(mask[1:].any() for _, mask in batch))
     return batch

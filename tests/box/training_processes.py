@@ -106,6 +106,6 @@ def _serve(connection: Connection, place: dict[str, str], architecture: str, run
 def _answer(engine: Engine, fresh: State, batch: list[Arrays], row_tokens: int) -> Answer:
     engine.load(fresh, updates=0)
     engine.row_tokens = row_tokens
-    loss = engine.accumulate(weigh(batch), step=0)
+    loss = engine.accumulate(engine.prepare(weigh(batch)), step=0)
     engine.update(rate=0.0)
     return loss, {name: whole(gradient).numpy() for name, gradient in engine.state()["exp_avg"].items()}

@@ -1,7 +1,6 @@
 """What a stage needs of memory, counted by hand, and what happens when it was not enough."""
 
 import resource
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,10 +13,11 @@ from mixgrid.errors import StepError
 from mixgrid.recipe import Recipe
 from mixgrid.runtime import DEFAULT, TrainingRuntime
 from mixgrid.tokens import MixedExamples
-from mixgrid.training.batches import Weighted, weigh
+from mixgrid.training import loop
+from mixgrid.training.batches import Prepared, Weighted, weigh
 from mixgrid.training.engine import Engine, make_engine
 from mixgrid.training.general_engine import GeneralEngine
-from mixgrid.training.loop import prefetched
+from mixgrid.training.loop import prefetched, several
 from mixgrid.training.memory import MemoryPlan, fixed_bytes, kept_bytes, plan_memory, saved_bytes
 from mixgrid.training.stage import train_stage
 
@@ -130,9 +130,9 @@ def test_out_of_memory_cuts_smaller_rows_and_takes_the_same_step() -> None:
     batch, losses = _batch(30, 12, 25, 8), []
     for model in (_model(), _limited(_model(), 40)):
         engine = _engine(model)
-        losses.append(engine.accumulate(batch, step=0))
+        losses.append(engine.accumulate(engine.prepare(batch), step=0))
         engine.update(rate=1e-2)
-        losses.append(engine.accumulate(batch, step=1))
+        losses.append(engine.accumulate(engine.prepare(batch), step=1))
     assert losses[2:] == pytest.approx(losses[:2], rel=1e-5)
     assert engine.row_tokens == 32  # 512 halved until a row of 40 tokens at most was cut
 
@@ -144,7 +144,7 @@ def test_out_of_memory_on_a_single_example_says_which_settings_to_change() -> No
     with pytest.raises(
         StepError, match=r"row of 30 tokens.*activation_checkpointing: true.*max_length.*sharding: full"
     ) as raised:
-        engine.accumulate(_batch(30, 12), step=0)
+        engine.accumulate(engine.prepare(_batch(30, 12)), step=0)
     assert "row_tokens" not in str(raised.value)
 
 
@@ -171,10 +171,10 @@ def test_lean_engine_that_meets_the_end_of_memory_says_which_settings_to_change(
     resource.setrlimit(resource.RLIMIT_AS, (used + 40_000_000, limits[1]))
     try:
         with pytest.raises(StepError, match=r"row of 500 tokens.*activation_checkpointing: true.*max_length"):
-            engine.accumulate(_batch(500), step=0)
+            engine.accumulate(engine.prepare(_batch(500)), step=0)
     finally:
         resource.setrlimit(resource.RLIMIT_AS, limits)
-    assert engine.accumulate(_batch(500), step=0) > 1
+    assert engine.accumulate(engine.prepare(_batch(500)), step=0) > 1
 
 
 def test_model_of_the_lean_engine_takes_the_general_one_where_activations_are_to_be_computed_twice() -> None:
@@ -216,25 +216,42 @@ def test_compiled_layers_give_the_same_losses() -> None:
     assert curves[1] == pytest.approx(curves[0], rel=1e-5)
 
 
+def _prepared(step: int) -> Prepared:
+    return Prepared(_batch(step + 2), rows=[], row_tokens=1)
+
+
 def test_prefetched_batches_come_in_order_and_errors_where_they_belong() -> None:
-    def batch_of(step: int) -> Sequence[Weighted]:
+    def prepare(step: int) -> Prepared:
         if step == 4:
             raise OSError("the disk is gone")
-        return _batch(step + 2)
+        return _prepared(step)
 
-    batches = prefetched(batch_of, range(1, 10))
-    assert [next(batches)[0].length for _ in range(3)] == [3, 4, 5]
+    batches = prefetched(prepare, range(1, 10))
+    assert [next(batches).longest for _ in range(3)] == [3, 4, 5]
     with pytest.raises(OSError, match="gone"):
         next(batches)
 
 
-def test_prefetched_batches_are_those_of_the_steps_and_no_more() -> None:
+@pytest.mark.parametrize("ahead", [prefetched, several])
+def test_batches_prepared_ahead_are_those_of_the_steps_and_no_more(ahead: Any) -> None:
     asked: list[int] = []
 
-    def batch_of(step: int) -> Sequence[Weighted]:
+    def prepare(step: int) -> Prepared:
         asked.append(step)
-        return _batch(step + 2)
+        return _prepared(step)
 
-    assert [batch[0].length for batch in prefetched(batch_of, range(2, 5))] == [4, 5, 6]
+    assert [prepared.longest for prepared in ahead(prepare, range(2, 5))] == [4, 5, 6]
     assert asked == [2, 3, 4]
-    assert list(prefetched(batch_of, range(5, 5))) == []
+    assert list(ahead(prepare, range(5, 5))) == []
+
+
+def test_some_batches_are_prepared_at_once_and_large_ones_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "PREPARED_TOKENS", 8)
+    asked: list[int] = []
+
+    def prepare(step: int) -> Prepared:
+        asked.append(step)
+        return _prepared(step)
+
+    counts = [len(asked) for _ in several(prepare, range(2, 9))]
+    assert counts == [2, 2, 4, 4, 5, 6, 7]  # of 4 and 5 tokens, of 6 and 7, then 8, 9 and 10 alone

@@ -83,7 +83,10 @@ def test_flattened_batch_cut_into_other_rows_has_the_same_loss_and_gradients(
 
 def test_long_examples_whose_queries_come_in_blocks_have_the_padded_loss_and_gradients() -> None:
     random = np.random.default_rng(0)
-    batch = [(random.integers(0, VOCABULARY, n, dtype=np.int32), random.random(n) < 0.6) for n in (700, 640, 257, 30)]
+    batch = [
+        (random.integers(0, VOCABULARY, n, dtype=np.int32), (random.random(n) < 0.6) & (np.arange(n) >= prompt))
+        for n, prompt in ((700, 0), (640, 500), (257, 200), (210, 190), (30, 0))
+    ]
     model = small_model("llama", torch.float64)
     expected, gradients = padded(model, batch, "sdpa")
     loss, ours = _lean(model, batch, 2000)
