@@ -85,7 +85,7 @@ def _prepared(engine: Engine, batch_of: Batches, steps: range) -> Iterator[Prepa
     def prepare(step: int) -> Prepared:
         return engine.prepare(batch_of(step))
 
-    return several(prepare, steps) if engine.device.type == "cpu" else prefetched(prepare, steps)
+    return prepared_in_groups(prepare, steps) if engine.device.type == "cpu" else prefetched(prepare, steps)
 
 
 def _update(engine: Engine, prepared: Prepared, *, step: int, rate: float) -> float:
@@ -104,12 +104,21 @@ def _report(curve: Curve, total_steps: int) -> str:
     return f"step {len(curve.loss)}/{total_steps}, loss {curve.loss[-1]:.3f}, {speed}"
 
 
-def several(prepare: Callable[[int], Prepared], steps: range) -> Iterator[Prepared]:
-    """The batches of `steps`, prepared some at once: what runs between a tiny model's steps finds the caches cold."""
+def prepared_in_groups(
+    prepare: Callable[[int], Prepared], steps: range, *, tokens: int = PREPARED_TOKENS
+) -> Iterator[Prepared]:
+    """The batches of `steps`, prepared until they have `tokens`: between a tiny model's steps it finds caches cold.
+
+    Raises what preparing raises, once the batches before have been given.
+    """
     ready: list[Prepared] = []
     for step in steps:
-        ready.append(prepare(step))
-        if sum(e.length for prepared in ready for e in prepared.batch) >= PREPARED_TOKENS or step == steps[-1]:
+        try:
+            ready.append(prepare(step))
+        except Exception:
+            yield from ready
+            raise
+        if sum(e.length for prepared in ready for e in prepared.batch) >= tokens or step == steps[-1]:
             yield from ready
             ready = []
 

@@ -1,5 +1,6 @@
 """What a stage needs of memory, counted by hand, and what happens when it was not enough."""
 
+import copy
 import resource
 from typing import Any
 
@@ -13,11 +14,10 @@ from mixgrid.errors import StepError
 from mixgrid.recipe import Recipe
 from mixgrid.runtime import DEFAULT, TrainingRuntime
 from mixgrid.tokens import MixedExamples
-from mixgrid.training import loop
 from mixgrid.training.batches import Prepared, Weighted, weigh
 from mixgrid.training.engine import Engine, make_engine
 from mixgrid.training.general_engine import GeneralEngine
-from mixgrid.training.loop import prefetched, several
+from mixgrid.training.loop import prefetched, prepared_in_groups
 from mixgrid.training.memory import MemoryPlan, fixed_bytes, kept_bytes, plan_memory, saved_bytes
 from mixgrid.training.stage import train_stage
 
@@ -130,9 +130,7 @@ def test_out_of_memory_cuts_smaller_rows_and_takes_the_same_step() -> None:
     batch, losses = _batch(30, 12, 25, 8), []
     for model in (_model(), _limited(_model(), 40)):
         engine = _engine(model)
-        losses.append(engine.accumulate(engine.prepare(batch), step=0))
-        engine.update(rate=1e-2)
-        losses.append(engine.accumulate(engine.prepare(batch), step=1))
+        losses += _two_steps(engine, engine.prepare(batch), engine.prepare(batch))
     assert losses[2:] == pytest.approx(losses[:2], rel=1e-5)
     assert engine.row_tokens == 32  # 512 halved until a row of 40 tokens at most was cut
 
@@ -175,6 +173,28 @@ def test_lean_engine_that_meets_the_end_of_memory_says_which_settings_to_change(
     finally:
         resource.setrlimit(resource.RLIMIT_AS, limits)
     assert engine.accumulate(engine.prepare(_batch(500)), step=0) > 1
+
+
+def test_lean_engine_that_meets_the_end_of_memory_cuts_smaller_rows_and_takes_the_same_step() -> None:
+    model = LlamaForCausalLM(LlamaConfig(vocab_size=200_000, **SHAPE))
+    engine = make_engine(copy.deepcopy(model), recipe=RECIPE, runtime=DEFAULT, longest=200, seed=0)
+    batches = [engine.prepare(_batch(200, 199, 198)) for _ in range(2)]
+    limits, used = resource.getrlimit(resource.RLIMIT_AS), psutil.Process().memory_info().vms
+    resource.setrlimit(resource.RLIMIT_AS, (used + 440_000_000, limits[1]))  # 597 logits of 200,000 are 478 MB
+    try:
+        losses = _two_steps(engine, *batches)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, limits)
+    assert engine.row_tokens < 597
+    calm = make_engine(model, recipe=RECIPE, runtime=DEFAULT, longest=200, seed=0)
+    assert losses == pytest.approx(_two_steps(calm, *batches), rel=1e-5)
+    assert calm.row_tokens == 1024
+
+
+def _two_steps(engine: Engine, first: Prepared, second: Prepared) -> list[float]:
+    losses = [engine.accumulate(first, step=0)]
+    engine.update(rate=1e-2)
+    return [*losses, engine.accumulate(second, step=1)]
 
 
 def test_model_of_the_lean_engine_takes_the_general_one_where_activations_are_to_be_computed_twice() -> None:
@@ -220,19 +240,20 @@ def _prepared(step: int) -> Prepared:
     return Prepared(_batch(step + 2), rows=[], row_tokens=1)
 
 
-def test_prefetched_batches_come_in_order_and_errors_where_they_belong() -> None:
+@pytest.mark.parametrize("ahead", [prefetched, prepared_in_groups])
+def test_batches_prepared_ahead_come_in_order_and_errors_where_they_belong(ahead: Any) -> None:
     def prepare(step: int) -> Prepared:
         if step == 4:
             raise OSError("the disk is gone")
         return _prepared(step)
 
-    batches = prefetched(prepare, range(1, 10))
+    batches = ahead(prepare, range(1, 10))
     assert [next(batches).longest for _ in range(3)] == [3, 4, 5]
     with pytest.raises(OSError, match="gone"):
         next(batches)
 
 
-@pytest.mark.parametrize("ahead", [prefetched, several])
+@pytest.mark.parametrize("ahead", [prefetched, prepared_in_groups])
 def test_batches_prepared_ahead_are_those_of_the_steps_and_no_more(ahead: Any) -> None:
     asked: list[int] = []
 
@@ -245,13 +266,12 @@ def test_batches_prepared_ahead_are_those_of_the_steps_and_no_more(ahead: Any) -
     assert list(ahead(prepare, range(5, 5))) == []
 
 
-def test_some_batches_are_prepared_at_once_and_large_ones_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "PREPARED_TOKENS", 8)
+def test_some_batches_are_prepared_at_once_and_large_ones_alone() -> None:
     asked: list[int] = []
 
     def prepare(step: int) -> Prepared:
         asked.append(step)
         return _prepared(step)
 
-    counts = [len(asked) for _ in several(prepare, range(2, 9))]
+    counts = [len(asked) for _ in prepared_in_groups(prepare, range(2, 9), tokens=8)]
     assert counts == [2, 2, 4, 4, 5, 6, 7]  # of 4 and 5 tokens, of 6 and 7, then 8, 9 and 10 alone

@@ -12,7 +12,7 @@ from padded_batches import VOCABULARY, batches, distances, padded, small_model
 
 from mixgrid.tokens import Arrays
 from mixgrid.training.attention import use_segment_attention
-from mixgrid.training.batches import flatten
+from mixgrid.training.batches import cut, flatten, row_of, weigh
 from mixgrid.training.lean_engine import fits
 from mixgrid.training.lean_llama import LeanLlama
 from mixgrid.training.loss import ResponseLoss
@@ -28,12 +28,16 @@ def _flattened(model: Any, batch: list[Arrays], row_tokens: int) -> tuple[torch.
     return loss.detach(), list(torch.autograd.grad(loss, list(model.parameters())))
 
 
-def _lean(model: Any, batch: list[Arrays], row_tokens: int) -> tuple[torch.Tensor, list[torch.Tensor]]:
+def _lean(
+    model: Any, batch: list[Arrays], row_tokens: int, *, multiple: int = 1
+) -> tuple[torch.Tensor, list[torch.Tensor]]:
     """A plain LLaMA's way on a CPU: written out."""
     model = copy.deepcopy(model)
     assert fits(model) is None
-    lean = LeanLlama(model)
-    loss = torch.stack([lean.accumulate(row) for row in flatten(batch, max_row_tokens=row_tokens)]).sum()
+    lean, weighted = LeanLlama(model), weigh(batch)
+    cuts = cut([e.length for e in weighted], max_row_tokens=row_tokens)
+    rows = [row_of([weighted[i] for i in numbers], multiple=multiple) for numbers in cuts]
+    loss = torch.stack([lean.accumulate(row) for row in rows]).sum()
     gradients = dict(lean.flat.named(lean.gradients))
     return loss, [gradients[name] for name, _ in model.named_parameters()]
 
@@ -81,15 +85,19 @@ def test_flattened_batch_cut_into_other_rows_has_the_same_loss_and_gradients(
     assert max(distances(gradients, others)) <= 1e-10
 
 
-def test_long_examples_whose_queries_come_in_blocks_have_the_padded_loss_and_gradients() -> None:
+@pytest.mark.parametrize("multiple", [1, 16])
+@pytest.mark.parametrize("row_tokens", [1, 420, 2000])
+def test_long_examples_whose_queries_come_in_blocks_have_the_padded_loss_and_gradients(
+    row_tokens: int, multiple: int
+) -> None:
     random = np.random.default_rng(0)
     batch = [
         (random.integers(0, VOCABULARY, n, dtype=np.int32), (random.random(n) < 0.6) & (np.arange(n) >= prompt))
-        for n, prompt in ((700, 0), (640, 500), (257, 200), (210, 190), (30, 0))
+        for n, prompt in ((700, 0), (640, 500), (210, 190), (210, 0), (120, 60), (30, 0))
     ]
     model = small_model("llama", torch.float64)
     expected, gradients = padded(model, batch, "sdpa")
-    loss, ours = _lean(model, batch, 2000)
+    loss, ours = _lean(model, batch, row_tokens, multiple=multiple)
     assert float(loss) == pytest.approx(float(expected), rel=1e-10)
     assert max(distances(ours, gradients)) <= 1e-10
 
