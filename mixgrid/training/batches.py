@@ -113,9 +113,13 @@ def cut(lengths: Sequence[int], *, max_row_tokens: int) -> list[list[int]]:
 
 def flatten(examples: Sequence[Arrays], *, max_row_tokens: int, average: Average = "token") -> list[Row]:
     """A whole global batch as rows for one process."""
-    weighted = weigh(examples, average=average)
-    rows = cut([e.length for e in weighted], max_row_tokens=max_row_tokens)
-    return [row_of([weighted[i] for i in row]) for row in rows]
+    return rows_of(weigh(examples, average=average), max_row_tokens=max_row_tokens)
+
+
+def rows_of(examples: Sequence[Weighted], *, max_row_tokens: int, multiple: int = 1) -> list[Row]:
+    """The examples in their order, as many a row as fit; `multiple` as `row_of` takes it."""
+    cuts = cut([e.length for e in examples], max_row_tokens=max_row_tokens)
+    return [row_of([examples[i] for i in numbers], multiple=multiple) for numbers in cuts]
 
 
 def row_of(examples: Sequence[Weighted], *, multiple: int = 1) -> Row:

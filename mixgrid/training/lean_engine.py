@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mixgrid.recipe import Recipe
 from mixgrid.runtime import TrainingRuntime
-from mixgrid.training.batches import Prepared, Weighted, cut, row_of
+from mixgrid.training.batches import Prepared, Weighted, rows_of
 from mixgrid.training.engine import MOMENTS, State
 from mixgrid.training.lean_attention import BLOCK
 from mixgrid.training.lean_llama import LeanLlama
@@ -76,9 +76,7 @@ class LeanEngine:
         """Rows of like lengths have the least to fill up."""
         row_tokens = self.row_tokens
         alike = sorted(batch, key=lambda example: example.length)
-        cuts = cut([e.length for e in alike], max_row_tokens=row_tokens)
-        rows = [row_of([alike[i] for i in numbers], multiple=_MULTIPLE) for numbers in cuts]
-        return Prepared(alike, rows, row_tokens)
+        return Prepared(alike, rows_of(alike, max_row_tokens=row_tokens, multiple=_MULTIPLE), row_tokens)
 
     def accumulate(self, prepared: Prepared, *, step: int) -> float:  # noqa: ARG002 (nothing random here)
         """The batch's loss; its gradients are added. After an out-of-memory error, in smaller rows."""

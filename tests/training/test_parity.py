@@ -12,7 +12,7 @@ from padded_batches import VOCABULARY, batches, distances, padded, small_model
 
 from mixgrid.tokens import Arrays
 from mixgrid.training.attention import use_segment_attention
-from mixgrid.training.batches import cut, flatten, row_of, weigh
+from mixgrid.training.batches import flatten, rows_of, weigh
 from mixgrid.training.lean_engine import fits
 from mixgrid.training.lean_llama import LeanLlama
 from mixgrid.training.loss import ResponseLoss
@@ -34,9 +34,7 @@ def _lean(
     """A plain LLaMA's way on a CPU: written out."""
     model = copy.deepcopy(model)
     assert fits(model) is None
-    lean, weighted = LeanLlama(model), weigh(batch)
-    cuts = cut([e.length for e in weighted], max_row_tokens=row_tokens)
-    rows = [row_of([weighted[i] for i in numbers], multiple=multiple) for numbers in cuts]
+    lean, rows = LeanLlama(model), rows_of(weigh(batch), max_row_tokens=row_tokens, multiple=multiple)
     loss = torch.stack([lean.accumulate(row) for row in rows]).sum()
     gradients = dict(lean.flat.named(lean.gradients))
     return loss, [gradients[name] for name, _ in model.named_parameters()]
